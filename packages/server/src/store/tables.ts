@@ -1,0 +1,206 @@
+// The tables as query code sees them. Times are epoch milliseconds, JSON is text, so that the same queries run on SQLite and PostgreSQL.
+
+import type {
+  DeviceId,
+  EphemeralUserId,
+  GrantId,
+  PersonId,
+  RequestId,
+  SessionId,
+} from "@jitdb/shared/ids";
+import type { Generated } from "kysely";
+
+export interface Tables {
+  settings: SettingsTable;
+  people: PeopleTable;
+  memberships: MembershipsTable;
+  devices: DevicesTable;
+  requests: RequestsTable;
+  approvals: ApprovalsTable;
+  grants: GrantsTable;
+  ephemeral_users: EphemeralUsersTable;
+  sessions: SessionsTable;
+  audit_outbox: AuditOutboxTable;
+  audit_records: AuditRecordsTable;
+  oauth_artifacts: OauthArtifactsTable;
+  used_proofs: UsedProofsTable;
+}
+
+/** What belongs to the installation as a whole: its id, the key id in force. */
+interface SettingsTable {
+  key: string;
+  value: string;
+}
+
+interface PeopleTable {
+  id: PersonId;
+  /** What the person types at login; unique, lower case. */
+  name: string;
+  /** PHC string of argon2id; null until the set-up link was used. */
+  password_hash: string | null;
+  /** SHA-256 (hex) of the one-time set-up token; null when used. */
+  setup_token_hash: string | null;
+  setup_expires_at: number | null;
+  disabled_at: number | null;
+  created_at: number;
+}
+
+interface MembershipsTable {
+  person_id: PersonId;
+  group_name: string;
+}
+
+/** A device is a key: its id is the key's JWK thumbprint (RFC 7638). */
+interface DevicesTable {
+  id: DeviceId;
+  person_id: PersonId;
+  /** What the device calls itself, such as `jitdb on alice-laptop (linux)`; for people to read, trusted by nothing. */
+  label: string;
+  first_address: string;
+  first_seen_at: number;
+  /** Null until a known device, the host itself or an approver vouched for it. */
+  confirmed_at: number | null;
+  confirmed_by: PersonId | null;
+  revoked_at: number | null;
+}
+
+export type RequestState = "pending" | "approved" | "denied" | "withdrawn" | "lapsed";
+
+interface RequestsTable {
+  id: RequestId;
+  person_id: PersonId;
+  device_id: DeviceId;
+  database_name: string;
+  profile: string;
+  duration_ms: number;
+  reason: string;
+  state: RequestState;
+  /** Name of the policy that matched. */
+  policy: string;
+  approvals_needed: number;
+  /** JSON array of group names; empty: nobody has to approve. */
+  approver_groups: string;
+  /** SHA-256 (hex) over person, device, database, profile, duration and reason: what an approval covers. */
+  digest: string;
+  created_at: number;
+  lapses_at: number;
+  decided_at: number | null;
+  decided_by: PersonId | null;
+  decision_reason: string | null;
+}
+
+interface ApprovalsTable {
+  request_id: RequestId;
+  person_id: PersonId;
+  digest: string;
+  /** Never more than was asked for. */
+  duration_ms: number;
+  comment: string;
+  at: number;
+}
+
+export type GrantState = "active" | "ended";
+export type GrantEnd = "expired" | "revoked";
+
+interface GrantsTable {
+  id: GrantId;
+  request_id: RequestId;
+  person_id: PersonId;
+  device_id: DeviceId;
+  database_name: string;
+  profile: string;
+  starts_at: number;
+  ends_at: number;
+  state: GrantState;
+  end: GrantEnd | null;
+  ended_at: number | null;
+  ended_by: PersonId | null;
+  end_reason: string | null;
+}
+
+export type EphemeralUserState = "planned" | "created" | "locked" | "dropped" | "quarantined";
+
+/** The ledger: every ephemeral user ever planned. A row is written before the user is created. */
+interface EphemeralUsersTable {
+  id: EphemeralUserId;
+  grant_id: GrantId;
+  database_name: string;
+  /** Name in the database, unique for ever. */
+  user_name: string;
+  profile: string;
+  /** Enters the password's derivation; raised when the master key was lost. */
+  generation: number;
+  key_id: string;
+  /** The role's OID once it was created. */
+  oid: number | null;
+  state: EphemeralUserState;
+  valid_until: number;
+  /** Set when the grant's end is due: the loop of the end owns the row from then on. */
+  end_due_at: number | null;
+  attempts: number;
+  next_attempt_at: number;
+  leased_by: string | null;
+  leased_until: number;
+  last_error: string | null;
+  /** What a DBA would run, for a quarantined user. */
+  remedy_sql: string | null;
+  created_at: number;
+  dropped_at: number | null;
+}
+
+interface SessionsTable {
+  id: SessionId;
+  grant_id: GrantId;
+  person_id: PersonId;
+  device_id: DeviceId;
+  database_name: string;
+  profile: string;
+  user_name: string;
+  /** Where the tunnel comes from. */
+  address: string;
+  application: string;
+  backend_pid: number | null;
+  opened_at: number;
+  closed_at: number | null;
+  /** A word such as client_closed, expired, revoked, database_closed, server_stopped. */
+  end: string | null;
+  statements: number;
+}
+
+/** Records staged in the transaction of the change that they report; moved to the journal right after it. */
+interface AuditOutboxTable {
+  id: Generated<number>;
+  event: string;
+}
+
+/** The journal's records, shipped here for search. The journal is the truth. */
+interface AuditRecordsTable {
+  journal: string;
+  seq: number;
+  at: number;
+  kind: string;
+  person: string | null;
+  database_name: string | null;
+  grant_id: string | null;
+  session_id: string | null;
+  /** The record's canonical line. */
+  line: string;
+}
+
+/** What oidc-provider keeps (its Adapter interface). */
+interface OauthArtifactsTable {
+  model: string;
+  id: string;
+  payload: string;
+  grant_id: string | null;
+  user_code: string | null;
+  uid: string | null;
+  expires_at: number | null;
+  consumed_at: number | null;
+}
+
+/** Ids of DPoP proofs that were used (RFC 9449 §11.1), until they are too old to be accepted. */
+interface UsedProofsTable {
+  id: string;
+  expires_at: number;
+}

@@ -1,0 +1,108 @@
+// Databases, requests and grants as the API shows them.
+
+import { z } from "zod";
+import { instant, name, page, sentence } from "./wire.ts";
+
+export const profileView = z.object({
+  name,
+  description: z.string(),
+  /** The longest duration that this person may ask for. */
+  maxDurationSeconds: z.number().int(),
+  approval: z.enum(["automatic", "required"]),
+});
+
+export const databaseView = z.object({
+  name,
+  engine: z.enum(["postgres"]),
+  labels: z.record(z.string(), z.string()),
+  /** What this person may ask for; empty profiles are left out. */
+  profiles: z.array(profileView),
+});
+export type DatabaseView = z.infer<typeof databaseView>;
+
+export const databaseList = z.object({ databases: z.array(databaseView) });
+
+export const requestState = z.enum(["pending", "approved", "denied", "withdrawn", "lapsed"]);
+export type RequestStateView = z.infer<typeof requestState>;
+
+export const requestInput = z.object({
+  database: name,
+  /** Absent: the only one, or read-only where there is a choice. */
+  profile: name.optional(),
+  durationSeconds: z.number().int().positive(),
+  reason: sentence.default(""),
+});
+export type RequestInput = z.infer<typeof requestInput>;
+
+export const requestView = z.object({
+  id: z.string(),
+  person: name,
+  database: name,
+  profile: name,
+  durationSeconds: z.number().int(),
+  reason: z.string(),
+  state: requestState,
+  policy: z.string(),
+  device: z.object({ label: z.string(), confirmed: z.boolean() }),
+  approvals: z.object({
+    needed: z.number().int(),
+    given: z.array(z.object({ person: name, at: instant, comment: z.string() })),
+    /** Groups out of which somebody has to approve. */
+    groups: z.array(z.string()),
+  }),
+  createdAt: instant,
+  lapsesAt: instant,
+  decidedAt: instant.nullable(),
+  decidedBy: name.nullable(),
+  decisionReason: z.string().nullable(),
+  /** The grant that came of it. */
+  grantId: z.string().nullable(),
+  /** Whether the caller may decide on it now. */
+  canDecide: z.boolean(),
+});
+export type RequestView = z.infer<typeof requestView>;
+export const requestList = z.object({ requests: z.array(requestView), next: z.string().nullable() });
+
+export const requestQuery = page.extend({
+  /** mine: asked by the caller; inbox: pending ones that the caller may decide; all: what the caller may see. */
+  scope: z.enum(["mine", "inbox", "all"]).default("mine"),
+  state: requestState.optional(),
+});
+
+export const approveInput = z.object({
+  /** Shorter than asked, never longer. */
+  durationSeconds: z.number().int().positive().optional(),
+  comment: sentence.default(""),
+});
+export const denyInput = z.object({ reason: sentence.default("") });
+
+export const grantView = z.object({
+  id: z.string(),
+  requestId: z.string(),
+  person: name,
+  database: name,
+  engine: z.enum(["postgres"]),
+  /** The name of the database inside the server, for the client's dbname. */
+  databaseName: z.string(),
+  profile: name,
+  state: z.enum(["active", "ended"]),
+  startsAt: instant,
+  endsAt: instant,
+  endedAt: instant.nullable(),
+  end: z.enum(["expired", "revoked"]).nullable(),
+  endReason: z.string().nullable(),
+  endedBy: name.nullable(),
+  /** Of the ephemeral user: being made, usable, being removed, gone, or stuck. */
+  user: z.enum(["preparing", "ready", "ending", "gone", "quarantined"]),
+  /** Why the user is not ready or not gone, in words for its owner; never an address or admin name. */
+  userProblem: z.string().nullable(),
+  openSessions: z.number().int(),
+});
+export type GrantView = z.infer<typeof grantView>;
+export const grantList = z.object({ grants: z.array(grantView), next: z.string().nullable() });
+export const grantQuery = page.extend({
+  /** mine: the caller's; all: what the caller may see (approvers and administrators). */
+  scope: z.enum(["mine", "all"]).default("mine"),
+  state: z.enum(["active", "ended"]).optional(),
+});
+export const revokeInput = z.object({ reason: sentence.default("") });

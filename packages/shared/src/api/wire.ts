@@ -1,0 +1,37 @@
+// What every answer of the API is made of. Times are ISO 8601 in UTC with milliseconds; durations are whole seconds.
+
+import { z } from "zod";
+
+export const instant = z.iso.datetime();
+
+/** The catalogue's form of an error over HTTP. */
+export const apiError = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    hint: z.string(),
+    /** Names the request in the server's log. */
+    requestId: z.string().optional(),
+  }),
+});
+export type ApiError = z.infer<typeof apiError>;
+
+/** A name of a database, profile, group, policy or person: what goes into terminals and SQL comments without quoting. */
+export const name = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,62}$/,
+    "lower-case letters, digits, '.', '_' and '-', at most 63, starting with a letter or digit",
+  );
+
+/** Free text of a person: one line, no control characters, so that it can forge neither a terminal nor a record. */
+export const sentence = z
+  .string()
+  .max(500)
+  .regex(/^\P{Cc}*$/u, "one line without control characters");
+
+export const page = z.object({
+  limit: z.coerce.number().int().min(1).max(500).default(50),
+  /** Opaque; the answer's `next` of the page before. */
+  after: z.string().max(200).optional(),
+});
