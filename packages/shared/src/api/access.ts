@@ -61,7 +61,10 @@ export const requestView = z.object({
   canDecide: z.boolean(),
 });
 export type RequestView = z.infer<typeof requestView>;
-export const requestList = z.object({ requests: z.array(requestView), next: z.string().nullable() });
+export const requestList = z.object({
+  requests: z.array(requestView),
+  next: z.string().nullable(),
+});
 
 export const requestQuery = page.extend({
   /** mine: asked by the caller; inbox: pending ones that the caller may decide; all: what the caller may see. */

@@ -18,7 +18,10 @@ export const sessionView = z.object({
   statements: z.number().int(),
 });
 export type SessionView = z.infer<typeof sessionView>;
-export const sessionList = z.object({ sessions: z.array(sessionView), next: z.string().nullable() });
+export const sessionList = z.object({
+  sessions: z.array(sessionView),
+  next: z.string().nullable(),
+});
 export const sessionQuery = page.extend({
   scope: z.enum(["mine", "all"]).default("mine"),
   open: z.stringbool().optional(),
@@ -32,7 +35,10 @@ export const auditRecordView = z.looseObject({
   kind: z.string(),
 });
 export type AuditRecordView = z.infer<typeof auditRecordView>;
-export const auditList = z.object({ records: z.array(auditRecordView), next: z.string().nullable() });
+export const auditList = z.object({
+  records: z.array(auditRecordView),
+  next: z.string().nullable(),
+});
 export const auditQuery = page.extend({
   /** Oldest first; without `after` the newest `limit` ones. */
   kind: z.string().max(60).optional(),
