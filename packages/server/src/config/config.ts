@@ -1,0 +1,119 @@
+// The configuration as the rest of the server sees it: checked, complete, every default filled in, secrets wrapped.
+// schema.ts says how it is written in YAML, load.ts turns the one into the other.
+
+import type { Secret } from "@jitdb/shared/secret";
+
+export interface Config {
+  readonly listen: ListenConfig;
+  /** What people and tokens call this server: scheme, host and port, no path, no trailing slash. */
+  readonly publicUrl: string;
+  /** PEM texts. Absent: plain HTTP, on loopback or behind a trusted proxy. */
+  readonly tls?: ServerTlsConfig;
+  /** Addresses and CIDR ranges whose X-Forwarded-* headers are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Absolute path of the folder with the store, the journal and the control socket. */
+  readonly dataFolder: string;
+  readonly masterKey: MasterKey;
+  /** Part of every ephemeral user's name, 1–5 of [a-z0-9]. Absent: the store makes one at the first start. */
+  readonly installation?: string;
+  readonly audit: AuditConfig;
+  readonly devices: DevicesConfig;
+  readonly databases: ReadonlyMap<string, DatabaseConfig>;
+  /** In the order of the file: the first that matches decides. */
+  readonly policies: readonly Policy[];
+}
+
+export interface ListenConfig {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ServerTlsConfig {
+  /** PEM text of the certificate and its chain. */
+  readonly cert: string;
+  /** PEM text of the private key. */
+  readonly key: Secret;
+}
+
+export interface MasterKey {
+  /** Names the key in the ledger, so that a new key does not orphan the users of the old one. */
+  readonly id: string;
+  /** 32 bytes, in base64. */
+  readonly key: Secret;
+}
+
+export interface AuditConfig {
+  /** `write` survives a killed process; `fsync` survives power loss. */
+  readonly durability: "write" | "fsync";
+}
+
+export interface DevicesConfig {
+  /** Who vouches for a new device: an approver, or, on a machine of one's own, the fact that it logged in from loopback. */
+  readonly confirm: "approval" | "loopback";
+}
+
+export type TlsMode = "disable" | "require" | "verify-ca" | "verify-full";
+
+export interface DatabaseTlsConfig {
+  readonly mode: TlsMode;
+  /** PEM text of the authorities to trust. Absent: the system's. */
+  readonly ca?: string;
+}
+
+export interface DatabaseConfig {
+  readonly name: string;
+  readonly engine: "postgres";
+  /** A host name or address, or the absolute path of the folder that holds the server's Unix socket. */
+  readonly host: string;
+  readonly port: number;
+  /** The name of the database inside the server. */
+  readonly database: string;
+  readonly tls: DatabaseTlsConfig;
+  readonly admin: AdminConfig;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly profiles: ReadonlyMap<string, ProfileConfig>;
+  /** Most sessions that the gateway opens to this database at a time. Absent: no limit of ours. */
+  readonly maxConnections?: number;
+}
+
+export interface AdminConfig {
+  readonly user: string;
+  readonly password: Secret;
+}
+
+export type Privileges = "read-only" | "read-write" | "admin";
+
+export interface ProfileConfig {
+  readonly name: string;
+  readonly description: string;
+  /** The no-login role whose privileges a grant inherits; at most 63 bytes. */
+  readonly group: string;
+  readonly schemas: readonly string[];
+  /** Which explicit grants `database sql` prints for the group. */
+  readonly privileges: Privileges;
+  /** Predefined roles and attributes (`superuser`, `createdb`, …) that this profile may hold although they are refused otherwise. */
+  readonly allowPrivileges: readonly string[];
+  /** What becomes of tables that a grant's user leaves behind: the keeper inherits them, or they are dropped. */
+  readonly leftovers: "keep" | "drop";
+}
+
+export interface Policy {
+  readonly name: string;
+  /** Whoever is in one of the groups, or named. */
+  readonly who: { readonly groups: readonly string[]; readonly people: readonly string[] };
+  /** Globs of database names. */
+  readonly databases: readonly string[];
+  /** Labels that a database has to have, all of them. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Globs of profile names. */
+  readonly profiles: readonly string[];
+  readonly maxDurationMs: number;
+  readonly approval: PolicyApproval;
+  /** How long a request waits for its decision. */
+  readonly requestLifetimeMs: number;
+  readonly reasonRequired: boolean;
+}
+
+export type PolicyApproval =
+  | { readonly kind: "automatic" }
+  | { readonly kind: "approvals"; readonly count: number; readonly groups: readonly string[] };
