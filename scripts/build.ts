@@ -1,0 +1,49 @@
+// Bundles the two programs into packages/*/dist: one file per entry, shared chunks beside them, dependencies left outside.
+
+import { chmod, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { build as bundle } from "esbuild";
+import { root } from "./root.ts";
+
+const programs = [
+  { folder: "packages/server", entries: ["src/main.ts", "src/store/sqlite-worker.ts"] },
+  { folder: "packages/cli", entries: ["src/main.ts", "src/keychain-helper.ts"] },
+];
+
+/** Builds both programs; takes well under a second, so that every task can afford it. */
+export async function build(): Promise<void> {
+  await Promise.all(programs.map(buildProgram));
+}
+
+async function buildProgram({ folder, entries }: (typeof programs)[number]): Promise<void> {
+  const packageFolder = join(root, folder);
+  const manifest: unknown = JSON.parse(await readFile(join(packageFolder, "package.json"), "utf8"));
+  const { dependencies = {}, optionalDependencies = {}, version } = manifest as PackageManifest;
+  await rm(join(packageFolder, "dist"), { recursive: true, force: true });
+  await bundle({
+    absWorkingDir: packageFolder,
+    entryPoints: entries,
+    entryNames: "[name]",
+    chunkNames: "chunks/[name]-[hash]",
+    outdir: "dist",
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node22",
+    external: [...Object.keys(dependencies), ...Object.keys(optionalDependencies)],
+    define: { JITDB_VERSION: JSON.stringify(version) },
+    logLevel: "error",
+  });
+  await chmod(join(packageFolder, "dist", "main.js"), 0o755);
+}
+
+interface PackageManifest {
+  readonly version: string;
+  readonly dependencies?: Record<string, string>;
+  readonly optionalDependencies?: Record<string, string>;
+}
+
+if (import.meta.main) {
+  await build();
+}

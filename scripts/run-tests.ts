@@ -1,0 +1,75 @@
+// Runs Vitest and closes with a line that counts what passed, failed and was skipped, and why.
+
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "./build.ts";
+import { runTool } from "./run-tool.ts";
+
+/** Runs the named Vitest projects. The answer is the exit code: 0 only if tests ran and none failed. */
+export async function runTests(projects: string[], args: readonly string[]): Promise<number> {
+  await build();
+  const folder = await mkdtemp(join(tmpdir(), "jitdb-test-"));
+  try {
+    const resultFile = join(folder, "result.json");
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${resultFile}`];
+    const exitCode = await runTool("vitest", [
+      "run",
+      ...projects.flatMap((project) => ["--project", project]),
+      ...reporters,
+      ...args,
+    ]);
+    const count = countTests(JSON.parse(await readFile(resultFile, "utf8")) as VitestResult);
+    process.stdout.write(`${closingLine(count)}\n`);
+    // A file that fails to load counts no failed test, hence Vitest's own word too.
+    return exitCode !== 0 || count.failed > 0 || count.passed === 0 ? 1 : 0;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface VitestResult {
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly meta: { readonly skipReason?: string };
+    }[];
+  }[];
+}
+
+interface TestCount {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly reasons: ReadonlyMap<string, number>;
+}
+
+function countTests(result: VitestResult): TestCount {
+  const tests = result.testResults.flatMap((file) => file.assertionResults);
+  const brokenFiles = result.testResults.filter(
+    (file) =>
+      file.status === "failed" && file.assertionResults.every(({ status }) => status !== "failed"),
+  );
+  const skipped = tests.filter(({ status }) => status !== "passed" && status !== "failed");
+  const reasons = new Map<string, number>();
+  for (const { meta } of skipped) {
+    const reason = meta.skipReason ?? "no reason given";
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+  return {
+    passed: tests.filter(({ status }) => status === "passed").length,
+    failed: tests.filter(({ status }) => status === "failed").length + brokenFiles.length,
+    skipped: skipped.length,
+    reasons,
+  };
+}
+
+function closingLine({ passed, failed, skipped, reasons }: TestCount): string {
+  const counted = `${passed} passed, ${failed} failed`;
+  if (skipped === 0) {
+    return counted;
+  }
+  const why = Array.from(reasons, ([reason, count]) => `${count}: ${reason}`).join("; ");
+  return `${counted}, ${skipped} skipped (${why})`;
+}
