@@ -42,7 +42,7 @@ function install() {
   }
   process.stderr.write("Installing the pinned tools into this folder (once)…\n");
   mkdirSync(cache, { recursive: true });
-  const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const { config } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const command = [
     "--yes",
     packageManager,
