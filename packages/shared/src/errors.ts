@@ -309,6 +309,7 @@ export const catalogue = {
     "Stop the other server first, or start it with another data folder.",
   ),
   "store.damaged": forms(500, "58030", 1105, 1011, internal, "Restore the store from a backup."),
+  "store.newer": forms(500, "58030", 1105, 1011, usage, "Start the newer jitdb-server."),
   "config.invalid": forms(
     500,
     "F0000",

@@ -1,0 +1,84 @@
+// The thread that SQLite runs in: its fsync must not stop the relay. It answers one message after the other and knows
+// nothing of the tables. Entry of a worker thread, a bundle of its own (dist/sqlite-worker.js); sqlite-thread.ts starts it.
+
+import { parentPort, workerData } from "node:worker_threads";
+import Sqlite from "better-sqlite3";
+
+/** What the thread is started with. */
+export interface WorkerInput {
+  /** Absolute path, or `:memory:`. */
+  readonly file: string;
+  readonly busyTimeoutMs: number;
+}
+
+/** What the thread is asked; answered in the order of asking. */
+export type WorkerRequest =
+  | { readonly kind: "query"; readonly sql: string; readonly parameters: readonly unknown[] }
+  | { readonly kind: "rollback" }
+  | { readonly kind: "close" };
+
+/** One answer for each request, and one before all of them: whether the store could be opened. */
+export type WorkerAnswer =
+  | { readonly kind: "rows"; readonly rows: readonly unknown[] }
+  | { readonly kind: "changes"; readonly changes: number; readonly insertId: number }
+  | { readonly kind: "done" }
+  | { readonly kind: "error"; readonly message: string; readonly sqliteCode: string };
+
+const port = parentPort;
+if (port === null) {
+  throw new Error("sqlite-worker is started as a worker thread only.");
+}
+const { file, busyTimeoutMs } = workerData as WorkerInput;
+let database: Sqlite.Database | undefined;
+
+port.postMessage(answering(open));
+port.on("message", (request: WorkerRequest) => port.postMessage(answering(() => handle(request))));
+
+function open(): WorkerAnswer {
+  database = new Sqlite(file, { timeout: busyTimeoutMs });
+  database.pragma("journal_mode = WAL");
+  // The setting belongs to the connection, not to the file; NORMAL would lose commits at a power cut.
+  database.pragma("synchronous = FULL");
+  database.pragma("foreign_keys = ON");
+  return { kind: "done" };
+}
+
+function handle(request: WorkerRequest): WorkerAnswer {
+  if (database === undefined) {
+    throw new Error("The store is not open.");
+  }
+  switch (request.kind) {
+    case "query":
+      return query(database, request.sql, request.parameters);
+    case "rollback":
+      // A full disk rolls back by itself; a second rollback would hide the first error.
+      if (database.inTransaction) {
+        database.exec("rollback");
+      }
+      return { kind: "done" };
+    case "close":
+      database.close();
+      database = undefined;
+      return { kind: "done" };
+  }
+}
+
+function query(open: Sqlite.Database, sql: string, parameters: readonly unknown[]): WorkerAnswer {
+  const statement = open.prepare(sql);
+  if (statement.reader) {
+    return { kind: "rows", rows: statement.all(...parameters) };
+  }
+  const { changes, lastInsertRowid } = statement.run(...parameters);
+  return { kind: "changes", changes, insertId: Number(lastInsertRowid) };
+}
+
+/** Errors cross the thread as values: a structured clone of an Error loses SQLite's code. */
+function answering(work: () => WorkerAnswer): WorkerAnswer {
+  try {
+    return work();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const sqliteCode = error instanceof Sqlite.SqliteError ? error.code : "";
+    return { kind: "error", message, sqliteCode };
+  }
+}
