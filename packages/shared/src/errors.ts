@@ -176,6 +176,22 @@ export const catalogue = {
     "Ask an administrator to enable the account.",
   ),
   "login.rate_limited": forms(429, "53300", 1226, 1013, login, "Wait a minute, then try again."),
+  "person.unknown": forms(
+    404,
+    "42704",
+    1105,
+    4404,
+    notFound,
+    "List them with `jitdb-server users list`.",
+  ),
+  "person.exists": forms(
+    409,
+    "42710",
+    1105,
+    4409,
+    conflict,
+    "Choose another name, or see `jitdb-server users list`.",
+  ),
   "access.forbidden": forms(
     403,
     "42501",
