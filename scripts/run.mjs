@@ -45,7 +45,7 @@ function install() {
   const { config } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const command = [
     "--yes",
-    packageManager,
+    `pnpm@${config.pnpm}`,
     "install",
     "--frozen-lockfile",
     "--reporter=append-only",
