@@ -1,0 +1,294 @@
+// The records of the audit: every kind with its fields. What a line of the journal looks like is canonical.ts's matter.
+// The page for people who read or verify a journal is docs/audit-format.md; a kind is added in both places.
+
+import type { GrantEnd } from "../store/tables.ts";
+
+/** Whom and what a record is about; carried by every record that has them, as names and ids. */
+export interface Subject {
+  /** Name of the person. Identity comes from the grant, never from what a client says of itself. */
+  readonly person?: string | undefined;
+  /** Device id (JWK thumbprint). */
+  readonly device?: string | undefined;
+  /** Name of the database in the configuration. */
+  readonly database?: string | undefined;
+  readonly grant?: string | undefined;
+  readonly session?: string | undefined;
+  /** Where the request or tunnel comes from. */
+  readonly address?: string | undefined;
+  /** ISO time of the change, for a record that came through the outbox; `at` is when it reached the journal. */
+  readonly occurredAt?: string | undefined;
+  /** Row of the outbox that it came from: what keeps a crash from doubling it. Set by the trail alone. */
+  readonly outbox?: number | undefined;
+}
+
+/** Bytes of a client: text where they are valid UTF-8, exact bytes in base64 where they are not. */
+export type RecordedBytes = string | { readonly base64: string };
+
+/** A text that stands in statement.chunk records of the same id, or that was too long to keep. */
+export interface ChunkedText {
+  /** Number of chunk records, counted from part 0. */
+  readonly parts: number;
+  /** Bytes of the whole text as recorded, masks included; with `truncated` also those that are not in the chunks. */
+  readonly length: number;
+  /** SHA-256 (hex) of those bytes. */
+  readonly sha256: string;
+  /** The chunks hold the beginning only: the text was over the limit. */
+  readonly truncated?: true;
+}
+
+/** A secret that was replaced by `[masked]`. */
+export interface Mask {
+  /** Byte offset of the mark in the recorded text. */
+  readonly at: number;
+  /** First 16 bytes (hex) of the HMAC-SHA-256 of the secret's exact bytes: equal secrets have equal ones. */
+  readonly mac: string;
+}
+
+export interface RecordedText {
+  readonly text: RecordedBytes | ChunkedText;
+  readonly masked?: readonly Mask[] | undefined;
+}
+
+/** A bound parameter: `null` is SQL's NULL, text format as text, binary format and invalid UTF-8 as base64. */
+export type RecordedParameter =
+  | RecordedBytes
+  | null
+  | { readonly masked: string }
+  | { readonly length: number; readonly sha256: string; readonly truncated: true };
+
+/** A statement that an Execute or Bind may mean. The one that ran is named by the outcome's `parse`. */
+export interface Candidate {
+  /** The statement.parse record's id; null for a statement that was never prepared through the tunnel. */
+  readonly parse: string | null;
+  /** Left out where it is long: the statement.parse record has it. */
+  readonly text?: RecordedBytes | undefined;
+  readonly masked?: readonly Mask[] | undefined;
+  /** The statement.bind record's id. */
+  readonly bind?: string | undefined;
+  /** Left out where they are long: the statement.bind record has them. */
+  readonly parameters?: readonly RecordedParameter[] | undefined;
+}
+
+export type StatementResult =
+  | "complete"
+  | "empty"
+  /** A row limit stopped it: the portal has more (PortalSuspended). */
+  | "suspended"
+  | "error"
+  /** The server skipped it, since an earlier message of the pipeline failed. */
+  | "skipped"
+  /** The session ended before the server said how it went. */
+  | "unknown"
+  /** The gateway ended the session while it ran. */
+  | "terminated"
+  /** It was never forwarded: the record could not be written. */
+  | "refused";
+
+/** A word for why a session ended; sessions.end in the store. */
+export type SessionEnd =
+  | "client_closed"
+  | "database_closed"
+  | "expired"
+  | "revoked"
+  | "person_disabled"
+  | "tunnel_lost"
+  | "protocol"
+  | "audit_unavailable"
+  | "server_stopped"
+  | "failed";
+
+interface UserFields {
+  /** Name in the database. */
+  readonly user: string;
+  readonly profile?: string;
+}
+
+interface RequestFields {
+  readonly request: string;
+}
+
+/** Every kind, with the fields that it has besides {@link Subject}. */
+export interface AuditFields {
+  "server.started": { readonly version: string; readonly host?: string };
+  "server.stopped": { readonly reason: string };
+  "config.loaded": { readonly digest: string; readonly file?: string };
+  "store.opened": { readonly version: number };
+
+  "person.added": { readonly groups: readonly string[]; readonly by?: string };
+  "person.disabled": { readonly by?: string };
+  "person.enabled": { readonly by?: string };
+  "person.groups_changed": { readonly groups: readonly string[]; readonly by?: string };
+  "setup.created": { readonly by?: string };
+  "setup.used": object;
+
+  "login.succeeded": { readonly method: string };
+  /** `name` is what was typed: it need not be a person's. */
+  "login.failed": { readonly name?: string; readonly reason: string };
+  "login.denied": { readonly reason: string };
+  "login.logged_out": object;
+  "login.reuse_detected": { readonly reason?: string };
+  "device.seen": { readonly label: string };
+  "device.confirmed": { readonly by: string; readonly how: string };
+  "device.revoked": { readonly by: string };
+
+  "request.created": RequestFields & {
+    readonly profile: string;
+    readonly durationMs: number;
+    readonly reason: string;
+    readonly policy: string;
+    readonly digest: string;
+  };
+  /** No policy allowed it, so there is no request. */
+  "request.refused": {
+    readonly profile?: string;
+    readonly durationMs?: number;
+    readonly reason: string;
+    readonly code: string;
+  };
+  /** One approval. */
+  "request.approved": RequestFields & {
+    readonly by: string;
+    readonly digest: string;
+    readonly durationMs: number;
+    readonly comment?: string;
+  };
+  /** The last approval was there, or none was needed. */
+  "request.granted": RequestFields & {
+    readonly profile: string;
+    readonly policy: string;
+    readonly startsAt: string;
+    readonly endsAt: string;
+  };
+  "request.denied": RequestFields & { readonly by: string; readonly reason: string };
+  "request.withdrawn": RequestFields;
+  "request.lapsed": RequestFields;
+
+  "grant.started": {
+    readonly request: string;
+    readonly profile: string;
+    readonly startsAt: string;
+    readonly endsAt: string;
+  };
+  "grant.ended": {
+    readonly end: GrantEnd;
+    readonly reason: string;
+    readonly by?: string;
+    /** Between when it was due and when no session was left. */
+    readonly latenessMs: number;
+  };
+
+  "user.planned": UserFields;
+  "user.created": UserFields & { readonly oid?: number };
+  "user.locked": UserFields;
+  "user.terminated": UserFields & { readonly backends: number };
+  /** What the user left behind and what became of it: one sentence each. */
+  "user.cleaned": UserFields & { readonly steps: readonly string[] };
+  "user.dropped": UserFields & { readonly latenessMs?: number };
+  "user.quarantined": UserFields & { readonly error: string; readonly remedy: string };
+  /** A backend of an ephemeral user that no gateway owned. */
+  "user.stranger_terminated": UserFields & {
+    readonly pid: number;
+    readonly clientAddress?: string;
+  };
+
+  "tunnel.opened": { readonly tunnel: string; readonly software: string };
+  "tunnel.closed": { readonly tunnel: string; readonly reason: string };
+  "tunnel.refused": { readonly reason: string; readonly code?: string };
+
+  "session.opened": {
+    readonly profile: string;
+    readonly user: string;
+    readonly backendPid: number;
+    /** What the client calls itself; trusted by nothing. */
+    readonly application?: string;
+    /** Start-up parameters that were passed on. */
+    readonly parameters?: Readonly<Record<string, string>>;
+    readonly encoding: string;
+  };
+  "session.refused": { readonly code: string; readonly reason: string };
+  "session.closed": {
+    readonly end: SessionEnd;
+    readonly reason?: string;
+    readonly statements: number;
+    readonly bytesIn: number;
+    readonly bytesOut: number;
+    readonly durationMs: number;
+  };
+  "session.cancel": { readonly forwarded: boolean; readonly reason?: string };
+
+  /** A piece of a long text; the record that names `statement` as its id has the whole's length and hash. */
+  "statement.chunk": {
+    readonly statement: string;
+    readonly part: number;
+    readonly text: RecordedBytes;
+  };
+  "statement.parse": RecordedText & {
+    readonly statement: string;
+    readonly name: RecordedBytes;
+    readonly encoding: string;
+  };
+  "statement.bind": {
+    readonly statement: string;
+    readonly portal: RecordedBytes;
+    readonly candidates: readonly Candidate[];
+    readonly parameters: readonly RecordedParameter[];
+    readonly encoding: string;
+  };
+  "statement.intent": (
+    | (RecordedText & { readonly protocol: "query" })
+    | {
+        readonly protocol: "execute";
+        readonly portal: RecordedBytes;
+        /** Row limit of the Execute; absent: all rows. */
+        readonly maxRows?: number;
+        /** One where it is certain what will run, else all that it may still mean. */
+        readonly candidates: readonly Candidate[];
+      }
+    | {
+        readonly protocol: "function";
+        /** OID in pg_proc. */
+        readonly function: number;
+        readonly parameters: readonly RecordedParameter[];
+      }
+  ) & { readonly statement: string; readonly encoding: string };
+  "statement.outcome": {
+    readonly statement: string;
+    readonly result: StatementResult;
+    /** Which result of a Query with several statements, from 0. */
+    readonly index?: number;
+    /** Which candidate of the intent it was. */
+    readonly parse?: string | null;
+    readonly bind?: string;
+    readonly tag?: string;
+    readonly rows?: number;
+    /** COPY data from the client. */
+    readonly bytesIn: number;
+    /** Rows, COPY data and function results to the client. */
+    readonly bytesOut: number;
+    readonly durationMs: number;
+    readonly sqlstate?: string;
+    /** What the server said after it: no transaction, in one, in a failed one. */
+    readonly transaction?: "idle" | "open" | "failed";
+  };
+
+  /** First record of every segment. */
+  "journal.segment": {
+    /** Names the journal; the same in all of its segments. */
+    readonly journal: string;
+    /** Highest outbox row of all records before, so that nobody has to read them to know. */
+    readonly lastOutbox: number;
+  };
+  /** What was behind the last whole record when the journal was opened: a write that a crash cut off. */
+  "journal.recovered": {
+    readonly segment: string;
+    readonly bytes: number;
+    readonly sha256: string;
+  };
+}
+
+export type AuditKind = keyof AuditFields;
+
+/** One event; `Extract` one kind with {@link EventOf}. */
+export type AuditEvent = { [Kind in AuditKind]: EventOf<Kind> }[AuditKind];
+
+export type EventOf<Kind extends AuditKind> = { readonly kind: Kind } & Subject & AuditFields[Kind];
