@@ -1,0 +1,221 @@
+// How jitdb.yaml is written: one zod schema a section, unknown keys refused. Knows neither files nor line numbers (load.ts),
+// and no message here repeats a value: the value may have come out of a secret file that was named in the wrong place.
+
+import { isIP } from "node:net";
+import { isAbsolute } from "node:path";
+import { name } from "@jitdb/shared/api/wire";
+import { parseDuration } from "@jitdb/shared/duration";
+import { Secret } from "@jitdb/shared/secret";
+import { z } from "zod";
+
+/** Values of `${env:…}` and `${file:…}` arrive as Secret; where the field is no secret, they count as plain text. */
+const reveal = (value: unknown): unknown => (value instanceof Secret ? value.reveal() : value);
+
+const line = z
+  .string("must be a text.")
+  .min(1, "must not be empty.")
+  .max(300, "is longer than 300 characters.")
+  .regex(/^\P{Cc}*$/u, "must be one line without control characters.");
+const text = z.preprocess(reveal, line);
+
+const secret = z.instanceof(Secret, {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how references are written
+  error: "a secret never stands in the configuration itself. Write ${file:path} or ${env:NAME}.",
+});
+
+function wholeNumber(what: string, min: number, max: number) {
+  const rule = `${what} is a whole number from ${min} to ${max}.`;
+  const toNumber = (value: unknown) => (value instanceof Secret ? Number(value.reveal()) : value);
+  return z.preprocess(toNumber, z.int(rule).min(min, rule).max(max, rule));
+}
+
+/**
+ * An object that refuses unknown keys. The message of an `unrecognized_keys` issue is the comma-separated list of the known
+ * ones, out of which load.ts suggests the nearest.
+ */
+function section<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
+  const known = Object.keys(shape).join(", ");
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === "unrecognized_keys" ? known : `must be a section with the keys: ${known}.`,
+  });
+}
+
+function list<Item extends z.core.SomeType>(item: Item, what: string) {
+  return z.array(item, `must be a list of ${what}, such as [a, b].`);
+}
+
+const port = wholeNumber("a port", 1, 65_535);
+
+function oneOf<const T extends string>(values: readonly T[]) {
+  return z.preprocess(reveal, z.enum(values, `must be one of: ${values.join(", ")}.`));
+}
+
+const durationMs = z.preprocess(
+  reveal,
+  line.transform((value, context) => {
+    try {
+      return parseDuration(value);
+    } catch {
+      // parseDuration quotes the text; ours must not.
+      context.addIssue("must be a duration between 1s and 365d, such as 30m, 2h or 1h30m.");
+      return z.NEVER;
+    }
+  }),
+);
+
+/** `[::1]:7480`, `127.0.0.1:7480`, `db.internal:7480`. */
+const listen = z.preprocess(
+  reveal,
+  line.transform((value, context) => {
+    const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+)):(\d{1,5})$/i.exec(value);
+    const host = match?.[1] ?? match?.[2];
+    const number = Number(match?.[3]);
+    if (host === undefined || number < 1 || number > 65_535) {
+      context.addIssue("must be an address and a port, such as 127.0.0.1:7480 or [::1]:7480.");
+      return z.NEVER;
+    }
+    return { host, port: number };
+  }),
+);
+
+const publicUrl = z.preprocess(
+  reveal,
+  line.transform((value, context) => {
+    const url = URL.canParse(value) ? new URL(value) : undefined;
+    const bare = url !== undefined && url.username === "" && url.pathname + url.search === "/";
+    if (!bare || !["http:", "https:"].includes(url.protocol) || url.hash !== "") {
+      context.addIssue("must be scheme, host and port alone, such as https://jitdb.example.com.");
+      return z.NEVER;
+    }
+    return url.origin;
+  }),
+);
+
+const addressRange = text.refine((value) => {
+  const [address = "", bits, ...rest] = value.split("/");
+  const family = isIP(address);
+  const most = family === 4 ? 32 : 128;
+  return family > 0 && rest.length === 0 && (bits === undefined || isPrefixLength(bits, most));
+}, "must be an IP address or a range such as 10.0.0.0/8.");
+
+function isPrefixLength(bits: string, most: number): boolean {
+  return /^\d{1,3}$/.test(bits) && Number(bits) <= most;
+}
+
+const labels = z.record(name, text, "labels are names with texts, such as {env: production}.");
+
+/** A PostgreSQL identifier of the user's choosing: it is quoted wherever it is used, so only length and NUL matter. */
+const identifier = text.refine(
+  (value) => Buffer.byteLength(value) <= 63,
+  "is longer than 63 bytes.",
+);
+
+/** What stands at the top level; databases and policies are checked one by one, so that one's mistake hides no other's. */
+export const rootSchema = section({
+  listen: listen.default({ host: "127.0.0.1", port: 7480 }),
+  publicUrl: publicUrl.optional(),
+  tls: section({ cert: text, key: text }).optional(),
+  trustedProxies: list(addressRange, "addresses").default([]),
+  dataFolder: text.default("data"),
+  masterKey: secret,
+  installation: text
+    .refine((value) => /^[a-z0-9]{1,5}$/.test(value), "must be 1 to 5 of a–z and 0–9.")
+    .optional(),
+  audit: z
+    .strictObject({ durability: oneOf(["write", "fsync"]).default("write") })
+    .default({ durability: "write" }),
+  devices: z
+    .strictObject({ confirm: oneOf(["approval", "loopback"]).default("approval") })
+    .default({ confirm: "approval" }),
+  databases: z.unknown().optional(),
+  policies: z.unknown().optional(),
+});
+export type RootInput = z.infer<typeof rootSchema>;
+
+export const builtInProfiles = ["read-only", "read-write", "admin"] as const;
+
+const profile = section({
+  description: text.optional(),
+  privileges: oneOf(builtInProfiles).optional(),
+  group: identifier.optional(),
+  schemas: list(identifier, "schemas").min(1, "must name at least one schema.").optional(),
+  allowPrivileges: list(identifier, "roles").default([]),
+  leftovers: oneOf(["keep", "drop"]).default("keep"),
+});
+export type ProfileInput = z.infer<typeof profile>;
+
+export const databaseSchema = section({
+  engine: oneOf(["postgres"]).default("postgres"),
+  host: text.refine(
+    (value) =>
+      isAbsolute(value) || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(value) || isIP(value) > 0,
+    "must be a host name, an address, or the absolute path of a socket folder.",
+  ),
+  port: port.default(5432),
+  database: identifier,
+  tls: z
+    .strictObject({
+      mode: oneOf(["disable", "require", "verify-ca", "verify-full"]).default("verify-full"),
+      ca: text.optional(),
+    })
+    .optional(),
+  admin: section({ user: identifier.default("jitdb_admin"), password: secret }),
+  labels: labels.default({}),
+  schemas: list(identifier, "schemas").min(1, "must name at least one schema.").default(["public"]),
+  // `read-only:` with nothing behind it is null in YAML, and means "as built in".
+  profiles: z
+    .record(
+      name,
+      z.preprocess((value) => value ?? {}, profile),
+    )
+    .default({ "read-only": emptyProfile(), "read-write": emptyProfile() }),
+  maxConnections: wholeNumber("maxConnections", 1, 10_000).optional(),
+});
+export type DatabaseInput = z.infer<typeof databaseSchema>;
+
+function emptyProfile(): ProfileInput {
+  return { allowPrivileges: [], leftovers: "keep" };
+}
+
+const glob = text.refine(
+  (value) => /^[a-z0-9._*?{},[\]!-]+$/.test(value),
+  "must be a name or a pattern such as prod-*.",
+);
+
+export const policySchema = section({
+  name,
+  who: z
+    .strictObject({
+      groups: list(name, "groups").default([]),
+      people: list(name, "names").default([]),
+    })
+    .refine(
+      (who) => who.groups.length + who.people.length > 0,
+      "nobody is named. Name a group or a person, such as {groups: [developers]}.",
+    ),
+  databases: list(glob, "databases").min(1, "must name at least one database.").default(["*"]),
+  labels: labels.optional(),
+  profiles: list(glob, "profiles").min(1, "must name at least one profile."),
+  maxDuration: durationMs,
+  approval: z.union(
+    [
+      z.literal("automatic"),
+      section({
+        count: wholeNumber("count", 1, 10).default(1),
+        groups: list(name, "groups").min(1, "must name at least one group."),
+      }),
+    ],
+    "must be automatic, or who approves, such as {count: 1, groups: [admins]}.",
+  ),
+  requestLifetime: durationMs.default(86_400_000),
+  reasonRequired: z.boolean("must be true or false.").default(false),
+});
+export type PolicyInput = z.infer<typeof policySchema>;
+
+/** The parts of a policy that refer to something else, read from any value: what does not fit is left out, as policySchema reports it. */
+const texts = z.array(z.string().catch("")).catch([]);
+export const policyOutline = z
+  .object({ name: z.string().catch(""), databases: texts, profiles: texts })
+  .catch({ name: "", databases: [], profiles: [] });
+export type PolicyOutline = z.infer<typeof policyOutline>;
