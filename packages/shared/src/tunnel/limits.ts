@@ -1,0 +1,29 @@
+// Every limit of the tunnel protocol. docs/tunnel-protocol.md §9 lists the same names and numbers, and a test compares them.
+
+/** Bytes are bytes on the wire inside WebSocket messages; chars are UTF-16 units of a decoded text. */
+export const tunnelLimits = {
+  /** One WebSocket message, all of its frames and their headers. */
+  maxMessageBytes: 1_048_576,
+  /** Payload of a DATA frame: the position (8 bytes) and the body. */
+  maxDataPayloadBytes: 262_144,
+  /** Payload of a frame that carries a JSON map. */
+  maxMapPayloadBytes: 65_536,
+  /** Positions are exact integers in every JSON and JavaScript number: 2^53 - 1. */
+  maxPosition: Number.MAX_SAFE_INTEGER,
+  /** Stream ids are 32 bits; the highest odd one. */
+  maxStreamId: 4_294_967_295,
+  /** Streams that may live at once, where HELLO names no other number. */
+  maxStreams: 256,
+  /** Credit that this version gives each stream. */
+  windowBytes: 262_144,
+  /** The most credit that a peer may give; bounds what a sender queues for one stream. */
+  maxWindowBytes: 1_048_576,
+  /** DATA that one stream sends before the next stream has its turn, frame headers included. */
+  turnDataBytes: 65_536,
+  /** Everything that one stream can send in one turn: a map, WINDOW, ACK, DATA, CLOSE. */
+  maxTurnBytes: 262_144,
+  /** A received body may keep a buffer alive that is this many times its size; below that it is copied. */
+  maxBufferPerBody: 8,
+  /** Messages and hints inside maps; longer ones are cut. */
+  maxTextChars: 4096,
+} as const;
