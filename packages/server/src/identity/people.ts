@@ -1,7 +1,17 @@
 // Accounts: who may log in, in which groups, with which password.
 
-import type { PersonId } from "@jitdb/shared/ids";
-import type { Secret } from "@jitdb/shared/secret";
+import { hash } from "node:crypto";
+import { name as nameSchema } from "@jitdb/shared/api/wire";
+import { JitdbError } from "@jitdb/shared/errors";
+import { type Clock, createPersonId, type PersonId, type Random } from "@jitdb/shared/ids";
+import { Secret } from "@jitdb/shared/secret";
+import type { Kysely, Selectable } from "kysely";
+import type { Bus } from "../bus.ts";
+import type { Store } from "../store/store.ts";
+import type { Tables } from "../store/tables.ts";
+import type { IdentityAudit } from "./audit.ts";
+import { endLoginsOf } from "./oauth/artifacts.ts";
+import type { Passwords } from "./passwords.ts";
 
 export interface Person {
   readonly id: PersonId;
@@ -23,31 +33,325 @@ export interface SetupLink {
   readonly expiresAt: number;
 }
 
-export interface People {
-  /** @throws JitdbError `usage.invalid` for a malformed name, `person.exists`. `by` names who did it, for the audit. */
-  add(
+export const setupLinkLifetimeMs = 24 * 60 * 60 * 1000;
+const tokenBytes = 32;
+const maxGroups = 100;
+
+export interface PeopleOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly audit: IdentityAudit;
+  readonly bus: Bus;
+  readonly passwords: Passwords;
+}
+
+/** `by` names who does it, for the audit: a person's name, or the command on the server's console. */
+export class People {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #audit: IdentityAudit;
+  readonly #bus: Bus;
+  readonly #passwords: Passwords;
+
+  constructor({ store, clock, random, audit, bus, passwords }: PeopleOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#random = random;
+    this.#audit = audit;
+    this.#bus = bus;
+    this.#passwords = passwords;
+  }
+
+  /** @throws JitdbError `usage.invalid` for a malformed name, `person.exists`. */
+  async add(
     input: { name: string; groups: readonly string[] },
     by: string,
-  ): Promise<{ person: Person; link: SetupLink }>;
+  ): Promise<{ person: Person; link: SetupLink }> {
+    const person = checkName(input.name);
+    const groups = checkGroups(input.groups);
+    const link = this.#createLink();
+    const id = createPersonId(this.#random);
+    await this.#change(async (tx) => {
+      const added = await tx
+        .insertInto("people")
+        .values({
+          id,
+          name: person,
+          password_hash: null,
+          ...linkColumns(link),
+          disabled_at: null,
+          created_at: this.#clock.now(),
+        })
+        .onConflict((conflict) => conflict.column("name").doNothing())
+        .returning("id")
+        .executeTakeFirst();
+      if (added === undefined) {
+        throw new JitdbError("person.exists", `There is already a person called ${person}.`);
+      }
+      await writeGroups(tx, id, groups);
+      await this.#audit.stage(tx, { kind: "person.added", person, groups, by });
+    });
+    return { person: await this.get(person), link };
+  }
+
   /** All, by name. */
-  list(): Promise<Person[]>;
+  async list(): Promise<Person[]> {
+    const rows = await this.#store.db.selectFrom("people").selectAll().orderBy("name").execute();
+    const memberships = await this.#store.db.selectFrom("memberships").selectAll().execute();
+    const groupsOf = (id: PersonId) =>
+      memberships.filter((one) => one.person_id === id).map((one) => one.group_name);
+    return rows.map((row) => toPerson(row, groupsOf(row.id)));
+  }
+
   /** @throws JitdbError `person.unknown`. */
-  get(name: string): Promise<Person>;
-  find(id: PersonId): Promise<Person | undefined>;
+  async get(name: string): Promise<Person> {
+    const row = await this.#rowOf(name);
+    return toPerson(row, await this.#groupsOf(row.id));
+  }
+
+  async find(id: PersonId): Promise<Person | undefined> {
+    const row = await this.#store.db
+      .selectFrom("people")
+      .selectAll()
+      .where("id", "=", id)
+      .executeTakeFirst();
+    return row && toPerson(row, await this.#groupsOf(id));
+  }
+
   /** Ends all logins of the person, too. @throws JitdbError `person.unknown`. */
-  disable(name: string, by: string): Promise<Person>;
-  /** @throws JitdbError `person.unknown`. */
-  enable(name: string, by: string): Promise<Person>;
+  async disable(name: string, by: string): Promise<Person> {
+    const { id } = await this.#rowOf(name);
+    await this.#change(async (tx) => {
+      const disabled = await tx
+        .updateTable("people")
+        .set({ disabled_at: this.#clock.now() })
+        .where("id", "=", id)
+        .where("disabled_at", "is", null)
+        .returning("name")
+        .executeTakeFirst();
+      if (disabled !== undefined) {
+        await endLoginsOf(tx, id);
+        await this.#audit.stage(tx, { kind: "person.disabled", person: disabled.name, by });
+      }
+    });
+    this.#bus.emit({ type: "person", id });
+    return await this.get(name);
+  }
+
+  /** The logins of before stay ended. @throws JitdbError `person.unknown`. */
+  async enable(name: string, by: string): Promise<Person> {
+    const { id } = await this.#rowOf(name);
+    await this.#change(async (tx) => {
+      const enabled = await tx
+        .updateTable("people")
+        .set({ disabled_at: null })
+        .where("id", "=", id)
+        .where("disabled_at", "is not", null)
+        .returning("name")
+        .executeTakeFirst();
+      if (enabled !== undefined) {
+        await this.#audit.stage(tx, { kind: "person.enabled", person: enabled.name, by });
+      }
+    });
+    this.#bus.emit({ type: "person", id });
+    return await this.get(name);
+  }
+
   /** Replaces the person's groups. @throws JitdbError `person.unknown`, `usage.invalid`. */
-  setGroups(name: string, groups: readonly string[], by: string): Promise<Person>;
+  async setGroups(name: string, groups: readonly string[], by: string): Promise<Person> {
+    const checked = checkGroups(groups);
+    const { id } = await this.#rowOf(name);
+    await this.#change(async (tx) => {
+      await tx.deleteFrom("memberships").where("person_id", "=", id).execute();
+      await writeGroups(tx, id, checked);
+      await this.#audit.stage(tx, {
+        kind: "person.groups_changed",
+        person: name,
+        groups: checked,
+        by,
+      });
+    });
+    this.#bus.emit({ type: "person", id });
+    return await this.get(name);
+  }
+
   /** A new link, also for a forgotten password; the one before ends to work. @throws JitdbError `person.unknown`. */
-  renewLink(name: string, by: string): Promise<SetupLink>;
+  async renewLink(name: string, by: string): Promise<SetupLink> {
+    const { id } = await this.#rowOf(name);
+    const link = this.#createLink();
+    await this.#change(async (tx) => {
+      await tx.updateTable("people").set(linkColumns(link)).where("id", "=", id).execute();
+      await this.#audit.stage(tx, { kind: "person.link_made", person: name, by });
+    });
+    return link;
+  }
+
   /** @throws JitdbError `person.unknown`, `usage.invalid` for a password that is too short or too long. */
-  setPassword(name: string, password: Secret, by: string): Promise<void>;
+  async setPassword(name: string, password: Secret, by: string): Promise<void> {
+    const { id } = await this.#rowOf(name);
+    const password_hash = await this.#passwords.hash(password);
+    await this.#change(async (tx) => {
+      await tx
+        .updateTable("people")
+        .set({ password_hash, ...noLink })
+        .where("id", "=", id)
+        .execute();
+      await endLoginsOf(tx, id);
+      await this.#audit.stage(tx, { kind: "person.password_changed", person: name, by });
+    });
+    this.#bus.emit({ type: "person", id });
+  }
+
   /** The person, if the password is theirs and they are enabled. Takes the same time whether they exist or not. */
-  verifyPassword(name: string, password: Secret): Promise<Person | undefined>;
+  async verifyPassword(name: string, password: Secret): Promise<Person | undefined> {
+    const row = await this.#store.db
+      .selectFrom("people")
+      .selectAll()
+      .where("name", "=", name)
+      .executeTakeFirst();
+    const matches = await this.#passwords.verify(password, row?.password_hash ?? null);
+    if (row === undefined || !matches || row.disabled_at !== null) {
+      return undefined;
+    }
+    return toPerson(row, await this.#groupsOf(row.id));
+  }
+
   /** Whose link this is, if it still works. */
-  linkOwner(token: Secret): Promise<Person | undefined>;
-  /** Spends the link. `undefined`: it was used or has expired meanwhile. @throws JitdbError `usage.invalid` for the password. */
-  useLink(token: Secret, password: Secret): Promise<Person | undefined>;
+  async linkOwner(token: Secret): Promise<Person | undefined> {
+    const row = await this.#store.db
+      .selectFrom("people")
+      .selectAll()
+      .where("setup_token_hash", "=", hashOf(token))
+      .where("setup_expires_at", ">", this.#clock.now())
+      .where("disabled_at", "is", null)
+      .executeTakeFirst();
+    return row && toPerson(row, await this.#groupsOf(row.id));
+  }
+
+  /**
+   * Spends the link. `undefined`: it was used or has expired meanwhile.
+   * Logins of before end: who asked for a new link may have lost more than the password.
+   * @throws JitdbError `usage.invalid` for the password.
+   */
+  async useLink(token: Secret, password: Secret, address: string): Promise<Person | undefined> {
+    const password_hash = await this.#passwords.hash(password);
+    const person = await this.#change(async (tx) => {
+      const row = await tx
+        .updateTable("people")
+        .set({ password_hash, ...noLink })
+        .where("setup_token_hash", "=", hashOf(token))
+        .where("setup_expires_at", ">", this.#clock.now())
+        .where("disabled_at", "is", null)
+        .returning(["id", "name"])
+        .executeTakeFirst();
+      if (row !== undefined) {
+        await endLoginsOf(tx, row.id);
+        await this.#audit.stage(tx, { kind: "setup.used", person: row.name, address });
+      }
+      return row;
+    });
+    if (person === undefined) {
+      return undefined;
+    }
+    this.#bus.emit({ type: "person", id: person.id });
+    return await this.find(person.id);
+  }
+
+  /** In one transaction, with the audit's records moved on after it. */
+  async #change<T>(work: (tx: Kysely<Tables>) => Promise<T>): Promise<T> {
+    const result = await this.#store.transaction(work);
+    await this.#audit.drain();
+    return result;
+  }
+
+  async #rowOf(name: string): Promise<PersonRow> {
+    const row = await this.#store.db
+      .selectFrom("people")
+      .selectAll()
+      .where("name", "=", name)
+      .executeTakeFirst();
+    if (row === undefined) {
+      const shown = nameSchema.safeParse(name).success ? ` called ${name}` : " of that name";
+      throw new JitdbError("person.unknown", `There is no person${shown}.`);
+    }
+    return row;
+  }
+
+  async #groupsOf(id: PersonId): Promise<string[]> {
+    const rows = await this.#store.db
+      .selectFrom("memberships")
+      .select("group_name")
+      .where("person_id", "=", id)
+      .execute();
+    return rows.map((row) => row.group_name);
+  }
+
+  #createLink(): SetupLink {
+    const token = Buffer.from(this.#random.bytes(tokenBytes)).toString("base64url");
+    return { token: new Secret(token), expiresAt: this.#clock.now() + setupLinkLifetimeMs };
+  }
+}
+
+type PersonRow = Selectable<Tables["people"]>;
+
+const noLink = { setup_token_hash: null, setup_expires_at: null };
+
+function linkColumns(link: SetupLink) {
+  return { setup_token_hash: hashOf(link.token), setup_expires_at: link.expiresAt };
+}
+
+function hashOf(token: Secret): string {
+  return hash("sha256", token.reveal(), "hex");
+}
+
+function toPerson(row: PersonRow, groups: readonly string[]): Person {
+  return {
+    id: row.id,
+    name: row.name,
+    groups: groups.toSorted(),
+    disabled: row.disabled_at !== null,
+    hasPassword: row.password_hash !== null,
+    createdAt: row.created_at,
+  };
+}
+
+async function writeGroups(
+  tx: Kysely<Tables>,
+  person_id: PersonId,
+  groups: readonly string[],
+): Promise<void> {
+  if (groups.length > 0) {
+    await tx
+      .insertInto("memberships")
+      .values(groups.map((group_name) => ({ person_id, group_name })))
+      .execute();
+  }
+}
+
+function checkName(name: string): string {
+  const checked = nameSchema.safeParse(name);
+  if (!checked.success) {
+    throw new JitdbError("usage.invalid", "This cannot be a person's name.", {
+      hint: "Use lower-case letters, digits, '.', '_' and '-', at most 63, starting with a letter or digit.",
+    });
+  }
+  return checked.data;
+}
+
+function checkGroups(groups: readonly string[]): string[] {
+  const checked = new Set<string>();
+  for (const group of groups) {
+    if (!nameSchema.safeParse(group).success) {
+      throw new JitdbError("usage.invalid", "This cannot be a group's name.", {
+        hint: "Use lower-case letters, digits, '.', '_' and '-', at most 63, starting with a letter or digit.",
+      });
+    }
+    checked.add(group);
+  }
+  if (checked.size > maxGroups) {
+    throw new JitdbError("usage.invalid", `A person may be in at most ${maxGroups} groups.`);
+  }
+  return [...checked].toSorted();
 }
