@@ -125,20 +125,12 @@ export class TunnelSession {
 
   /** Gateway: accepts a stream that an `open` event asked for. */
   opened(id: number, map: OpenedMap): void {
-    const stream = this.#live(id);
-    if (stream !== undefined) {
-      stream.opened(encodeMap("OPENED", map));
-      this.#settle(stream);
-    }
+    this.#use(id, (stream) => stream.opened(encodeMap("OPENED", map)));
   }
 
   /** Ends a stream at once, or refuses it: what is queued is dropped, the peer gets a `reset` event. */
   reset(id: number, map: ResetMap): void {
-    const stream = this.#live(id);
-    if (stream !== undefined) {
-      stream.reset(encodeMap("RESET", map));
-      this.#settle(stream);
-    }
+    this.#use(id, (stream) => stream.reset(encodeMap("RESET", map)));
   }
 
   /**
@@ -157,20 +149,12 @@ export class TunnelSession {
 
   /** The receiver has passed on `byteCount` bytes of `data` events: the peer may send as many more. */
   consumed(id: number, byteCount: number): void {
-    const stream = this.#live(id);
-    if (stream !== undefined) {
-      stream.consumed(byteCount);
-      this.#settle(stream);
-    }
+    this.#use(id, (stream) => stream.consumed(byteCount));
   }
 
   /** Ends our direction of the stream behind the queued bytes; the peer's goes on. */
   close(id: number): void {
-    const stream = this.#live(id);
-    if (stream !== undefined) {
-      stream.close();
-      this.#settle(stream);
-    }
+    this.#use(id, (stream) => stream.close());
   }
 
   /** Announces the end of the tunnel: from now on no stream is opened, and an OPEN under way is refused. */
@@ -367,6 +351,14 @@ export class TunnelSession {
     }
     const stream = this.#streams.get(id);
     return stream?.isClosed ? undefined : stream;
+  }
+
+  #use(id: number, action: (stream: TunnelStream) => void): void {
+    const stream = this.#live(id);
+    if (stream !== undefined) {
+      action(stream);
+      this.#settle(stream);
+    }
   }
 
   /** Queues a stream that has something to send, forgets one that is over. */
