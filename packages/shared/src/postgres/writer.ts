@@ -3,26 +3,31 @@
 import { JitdbError } from "../errors.ts";
 import { headerBytes, postgresLimits } from "./messages.ts";
 
+/** Bytes of one field, or of several in a row. */
+export type Field = Uint8Array | readonly Uint8Array[];
+
 /**
  * A whole message: type, length word, fields.
  * @returns memory of its own
  * @throws JitdbError `postgres.too_large` if the length word cannot hold the length
  */
-export function encodeMessage(type: number, ...fields: readonly Uint8Array[]): Uint8Array {
-  const length = announcedLength(fields);
+export function encodeMessage(type: number, ...fields: readonly Field[]): Uint8Array {
+  const parts = fields.flat();
+  const length = announcedLength(parts);
   const message = new Uint8Array(1 + length);
   message[0] = type;
   new DataView(message.buffer).setInt32(1, length);
-  copyInto(message, headerBytes, fields);
+  copyInto(message, headerBytes, parts);
   return message;
 }
 
 /** A packet without a type byte, as the first of a connection is. Same ownership and errors as {@link encodeMessage}. */
-export function encodePacket(...fields: readonly Uint8Array[]): Uint8Array {
-  const length = announcedLength(fields);
+export function encodePacket(...fields: readonly Field[]): Uint8Array {
+  const parts = fields.flat();
+  const length = announcedLength(parts);
   const packet = new Uint8Array(length);
   new DataView(packet.buffer).setInt32(0, length);
-  copyInto(packet, headerBytes - 1, fields);
+  copyInto(packet, headerBytes - 1, parts);
   return packet;
 }
 
@@ -59,7 +64,7 @@ export function cstring(text: string | Uint8Array): Uint8Array {
 }
 
 /** The fields of an Int32-counted value; `null` is SQL's NULL. */
-export function value(bytes: Uint8Array | null): readonly Uint8Array[] {
+export function value(bytes: Uint8Array | null): Field {
   return bytes === null ? [int32(-1)] : [int32(bytes.length), bytes];
 }
 
@@ -67,10 +72,7 @@ export function value(bytes: Uint8Array | null): readonly Uint8Array[] {
  * The fields of an Int16-counted list.
  * @throws JitdbError `postgres.too_large` above 65,535 items
  */
-export function list<T>(
-  items: readonly T[],
-  item: (item: T) => Uint8Array | readonly Uint8Array[],
-): readonly Uint8Array[] {
+export function list<T>(items: readonly T[], item: (item: T) => Field): Field {
   if (items.length > postgresLimits.maxCount) {
     throw new JitdbError(
       "postgres.too_large",
