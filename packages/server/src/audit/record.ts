@@ -17,8 +17,8 @@ export interface Subject {
   readonly address?: string | undefined;
   /** ISO time of the change, for a record that came through the outbox; `at` is when it reached the journal. */
   readonly occurredAt?: string | undefined;
-  /** Row of the outbox that it came from: what keeps a crash from doubling it. Set by the trail alone. */
-  readonly outbox?: number | undefined;
+  /** Names the outbox row that it came from: what keeps a crash from doubling it. Set by the trail alone. */
+  readonly outbox?: string | undefined;
 }
 
 /** Bytes of a client: text where they are valid UTF-8, exact bytes in base64 where they are not. */
@@ -138,10 +138,12 @@ export interface AuditFields {
     readonly policy: string;
     readonly digest: string;
   };
-  /** No policy allowed it, so there is no request. */
+  /** No policy allowed it, so there is no request; or an action on a request or grant that this person may not take now. */
   "request.refused": {
     readonly profile?: string;
     readonly durationMs?: number;
+    readonly request?: string;
+    readonly action?: "approve" | "deny" | "withdraw" | "revoke";
     readonly reason: string;
     readonly code: string;
   };
@@ -275,8 +277,8 @@ export interface AuditFields {
   "journal.segment": {
     /** Names the journal; the same in all of its segments. */
     readonly journal: string;
-    /** Highest outbox row of all records before, so that nobody has to read them to know. */
-    readonly lastOutbox: number;
+    /** The newest outbox rows of the segments before, so that nobody has to read them to know. */
+    readonly recentOutbox: readonly string[];
   };
   /** What was behind the last whole record when the journal was opened: a write that a crash cut off. */
   "journal.recovered": {
