@@ -2,10 +2,10 @@
 
 import type { Clock, DeviceId, PersonId } from "@jitdb/shared/ids";
 import type { Kysely } from "kysely";
+import type { Trail } from "../audit/trail.ts";
 import type { Bus } from "../bus.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
-import type { IdentityAudit } from "./audit.ts";
 
 /** Who logs in, on what, from where. */
 export interface Enrolment {
@@ -14,26 +14,36 @@ export interface Enrolment {
   readonly label: string;
   readonly address: string;
   /** Whether the place that it logs in from vouches for it. */
-  readonly confirmed: boolean;
+  readonly vouchedFor: boolean;
+}
+
+export interface Confirmation {
+  readonly device: DeviceId;
+  /** Name of the device's person. */
+  readonly person: string;
+  /** Who vouches for it. */
+  readonly by: { readonly id: PersonId; readonly name: string };
+  /** What it rests on: `approval` of a request, or a login from `loopback`. */
+  readonly how: string;
 }
 
 export interface DevicesOptions {
   readonly store: Store;
   readonly clock: Clock;
-  readonly audit: IdentityAudit;
+  readonly trail: Trail;
   readonly bus: Bus;
 }
 
 export class Devices {
   readonly #store: Store;
   readonly #clock: Clock;
-  readonly #audit: IdentityAudit;
+  readonly #trail: Trail;
   readonly #bus: Bus;
 
-  constructor({ store, clock, audit, bus }: DevicesOptions) {
+  constructor({ store, clock, trail, bus }: DevicesOptions) {
     this.#store = store;
     this.#clock = clock;
-    this.#audit = audit;
+    this.#trail = trail;
     this.#bus = bus;
   }
 
@@ -51,27 +61,25 @@ export class Devices {
         .where("revoked_at", "is", null)
         .returning("confirmed_at")
         .executeTakeFirst();
-      const event = { person: person.name, address };
+      const subject = { person: person.name, device, address };
       if (row === undefined) {
-        await this.#audit.stage(tx, { kind: "login.failed", ...event, reason: "device" });
+        const reason = "The device's key is another person's, or was revoked.";
+        await this.#trail.stage(tx, { kind: "login.failed", ...subject, reason });
         return false;
       }
-      if (enrolment.confirmed) {
-        await this.confirm(tx, { device, person: person.name, by: { id: null, name: "loopback" } });
+      if (enrolment.vouchedFor) {
+        await this.confirm(tx, { device, person: person.name, by: person, how: "loopback" });
       }
-      await this.#audit.stage(tx, { kind: "login.succeeded", ...event, device, label });
+      await this.#trail.stage(tx, { kind: "login.succeeded", ...subject, method: "password" });
       return true;
     });
-    await this.#audit.drain();
+    await this.#trail.drain();
     return welcome;
   }
 
   /** Vouches for a device, as part of the approval of its first request. A confirmed one stays as it is. */
-  async confirm(
-    tx: Kysely<Tables>,
-    confirmation: { device: DeviceId; person: string; by: { id: PersonId | null; name: string } },
-  ): Promise<void> {
-    const { device, person, by } = confirmation;
+  async confirm(tx: Kysely<Tables>, confirmation: Confirmation): Promise<void> {
+    const { device, person, by, how } = confirmation;
     const confirmed = await tx
       .updateTable("devices")
       .set({ confirmed_at: this.#clock.now(), confirmed_by: by.id })
@@ -81,7 +89,7 @@ export class Devices {
       .returning("id")
       .executeTakeFirst();
     if (confirmed !== undefined) {
-      await this.#audit.stage(tx, { kind: "device.confirmed", person, device, by: by.name });
+      await this.#trail.stage(tx, { kind: "device.confirmed", person, device, by: by.name, how });
     }
   }
 
@@ -101,10 +109,10 @@ export class Devices {
         return false;
       }
       await tx.deleteFrom("oauth_artifacts").where("uid", "=", device).execute();
-      await this.#audit.stage(tx, { kind: "device.revoked", person: row.name, device, by });
+      await this.#trail.stage(tx, { kind: "device.revoked", person: row.name, device, by });
       return true;
     });
-    await this.#audit.drain();
+    await this.#trail.drain();
     this.#bus.emit({ type: "device", id: device });
     return revoked;
   }
@@ -143,7 +151,7 @@ export class Devices {
       .returning("id")
       .executeTakeFirst();
     if (seen !== undefined) {
-      await this.#audit.stage(tx, {
+      await this.#trail.stage(tx, {
         kind: "device.seen",
         person: person.name,
         device,

@@ -6,10 +6,10 @@ import { JitdbError } from "@jitdb/shared/errors";
 import { type Clock, createPersonId, type PersonId, type Random } from "@jitdb/shared/ids";
 import { Secret } from "@jitdb/shared/secret";
 import type { Kysely, Selectable } from "kysely";
+import type { Trail } from "../audit/trail.ts";
 import type { Bus } from "../bus.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
-import type { IdentityAudit } from "./audit.ts";
 import { endLoginsOf } from "./oauth/artifacts.ts";
 import type { Passwords } from "./passwords.ts";
 
@@ -41,7 +41,7 @@ export interface PeopleOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly random: Random;
-  readonly audit: IdentityAudit;
+  readonly trail: Trail;
   readonly bus: Bus;
   readonly passwords: Passwords;
 }
@@ -51,15 +51,15 @@ export class People {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #audit: IdentityAudit;
+  readonly #trail: Trail;
   readonly #bus: Bus;
   readonly #passwords: Passwords;
 
-  constructor({ store, clock, random, audit, bus, passwords }: PeopleOptions) {
+  constructor({ store, clock, random, trail, bus, passwords }: PeopleOptions) {
     this.#store = store;
     this.#clock = clock;
     this.#random = random;
-    this.#audit = audit;
+    this.#trail = trail;
     this.#bus = bus;
     this.#passwords = passwords;
   }
@@ -91,7 +91,7 @@ export class People {
         throw new JitdbError("person.exists", `There is already a person called ${person}.`);
       }
       await writeGroups(tx, id, groups);
-      await this.#audit.stage(tx, { kind: "person.added", person, groups, by });
+      await this.#trail.stage(tx, { kind: "person.added", person, groups, by });
     });
     return { person: await this.get(person), link };
   }
@@ -133,7 +133,7 @@ export class People {
         .executeTakeFirst();
       if (disabled !== undefined) {
         await endLoginsOf(tx, id);
-        await this.#audit.stage(tx, { kind: "person.disabled", person: disabled.name, by });
+        await this.#trail.stage(tx, { kind: "person.disabled", person: disabled.name, by });
       }
     });
     this.#bus.emit({ type: "person", id });
@@ -152,7 +152,7 @@ export class People {
         .returning("name")
         .executeTakeFirst();
       if (enabled !== undefined) {
-        await this.#audit.stage(tx, { kind: "person.enabled", person: enabled.name, by });
+        await this.#trail.stage(tx, { kind: "person.enabled", person: enabled.name, by });
       }
     });
     this.#bus.emit({ type: "person", id });
@@ -166,7 +166,7 @@ export class People {
     await this.#change(async (tx) => {
       await tx.deleteFrom("memberships").where("person_id", "=", id).execute();
       await writeGroups(tx, id, checked);
-      await this.#audit.stage(tx, {
+      await this.#trail.stage(tx, {
         kind: "person.groups_changed",
         person: name,
         groups: checked,
@@ -183,13 +183,16 @@ export class People {
     const link = this.#createLink();
     await this.#change(async (tx) => {
       await tx.updateTable("people").set(linkColumns(link)).where("id", "=", id).execute();
-      await this.#audit.stage(tx, { kind: "person.link_made", person: name, by });
+      await this.#trail.stage(tx, { kind: "setup.created", person: name, by });
     });
     return link;
   }
 
-  /** @throws JitdbError `person.unknown`, `usage.invalid` for a password that is too short or too long. */
-  async setPassword(name: string, password: Secret, by: string): Promise<void> {
+  /**
+   * Sets a person up without a link, on the server's console.
+   * @throws JitdbError `person.unknown`, `usage.invalid` for a password that is too short or too long.
+   */
+  async setPassword(name: string, password: Secret): Promise<void> {
     const { id } = await this.#rowOf(name);
     const password_hash = await this.#passwords.hash(password);
     await this.#change(async (tx) => {
@@ -199,7 +202,7 @@ export class People {
         .where("id", "=", id)
         .execute();
       await endLoginsOf(tx, id);
-      await this.#audit.stage(tx, { kind: "person.password_changed", person: name, by });
+      await this.#trail.stage(tx, { kind: "setup.used", person: name });
     });
     this.#bus.emit({ type: "person", id });
   }
@@ -248,7 +251,7 @@ export class People {
         .executeTakeFirst();
       if (row !== undefined) {
         await endLoginsOf(tx, row.id);
-        await this.#audit.stage(tx, { kind: "setup.used", person: row.name, address });
+        await this.#trail.stage(tx, { kind: "setup.used", person: row.name, address });
       }
       return row;
     });
@@ -262,7 +265,7 @@ export class People {
   /** In one transaction, with the audit's records moved on after it. */
   async #change<T>(work: (tx: Kysely<Tables>) => Promise<T>): Promise<T> {
     const result = await this.#store.transaction(work);
-    await this.#audit.drain();
+    await this.#trail.drain();
     return result;
   }
 
