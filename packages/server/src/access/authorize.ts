@@ -6,16 +6,17 @@ import type { Selectable } from "kysely";
 import type { Caller } from "../identity/caller.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
-import { endedError } from "./grant.ts";
+import { endedError } from "./grants/grant.ts";
+import { standingOf } from "./standing.ts";
 
 /** A row of the store. */
 export type Grant = Selectable<Tables["grants"]>;
 
 /**
- * The grant, if the caller may open a session with it at this moment. Asks the store, never the caller's token alone:
- * the person has to be enabled and the device not revoked by now. Any device of the person's own will do.
- * @throws JitdbError `grant.unknown` for no grant or somebody else's, `grant.expired`, `grant.revoked`, `login.disabled`,
- * `login.expired` for a revoked device
+ * The grant, if the caller may open a session with it at this moment. The store decides, never the token alone.
+ * The grant's own device will do, and every other confirmed device of the same person.
+ * @throws JitdbError `grant.unknown` for no grant or somebody else's, `grant.expired`, `grant.revoked`,
+ * `access.forbidden` for an unconfirmed device, `login.disabled`, `login.expired` for a revoked device
  */
 export async function authorizeOpen(
   store: Pick<Store, "db">,
@@ -23,34 +24,26 @@ export async function authorizeOpen(
   caller: Caller,
   grantId: string,
 ): Promise<Grant> {
-  const row = await store.db
+  const { deviceConfirmed } = await standingOf(store.db, caller);
+  const grant = await store.db
     .selectFrom("grants")
-    .innerJoin("people", "people.id", "grants.person_id")
-    .innerJoin("devices", (join) =>
-      // SECURITY: the device has to be the person's own, so that a grant and a key of two people never meet.
-      join
-        .onRef("devices.person_id", "=", "grants.person_id")
-        .on("devices.id", "=", caller.deviceId),
-    )
-    .selectAll("grants")
-    .select(["people.disabled_at", "devices.revoked_at"])
-    // SECURITY: a foreign grant answers as one that is not there, so that nobody can learn ids by trying.
-    .where("grants.id", "=", grantId as Grant["id"])
-    .where("grants.person_id", "=", caller.personId)
+    .selectAll()
+    // SECURITY: a foreign grant answers as one that is not there, so that nobody learns ids by trying.
+    .where("id", "=", grantId as Grant["id"])
+    .where("person_id", "=", caller.personId)
     .executeTakeFirst();
-  if (row === undefined) {
+  if (grant === undefined) {
     throw new JitdbError("grant.unknown", `You have no grant ${grantId}.`);
-  }
-  const { disabled_at, revoked_at, ...grant } = row;
-  if (disabled_at !== null) {
-    throw new JitdbError("login.disabled", `The account of ${caller.name} is disabled.`);
-  }
-  if (revoked_at !== null) {
-    throw new JitdbError("login.expired", "The login of this device was revoked.");
   }
   // The clock decides, not the sweep: a grant is over at its end, also before somebody wrote it down.
   if (grant.state === "ended" || clock.now() >= grant.ends_at) {
     throw endedError(grant);
+  }
+  // SECURITY: a phished login is a new device of the same person; without this it would walk in on their live grants.
+  if (!deviceConfirmed) {
+    throw new JitdbError("access.forbidden", "Nobody has confirmed this device yet.", {
+      hint: `Ask from this device with \`jitdb request ${grant.database_name} --for 30m\`; whoever approves it confirms the device.`,
+    });
   }
   return grant;
 }

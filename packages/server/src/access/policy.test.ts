@@ -115,6 +115,12 @@ const rows: Row[] = [
     answer: { outcome: "profile", profiles: ["read-only", "read-write"] },
   },
   {
+    title: "does not match a profile that the database does not have",
+    policies: [policy("a", { profiles: ["*"] })],
+    ask: { profile: "everything" },
+    answer: { outcome: "profile", profiles: ["read-only", "read-write", "admin"] },
+  },
+  {
     title: "allows exactly the longest duration",
     policies: [policy("a")],
     ask: { durationMs: 60 * minute },

@@ -27,7 +27,7 @@ export type PolicyAnswer =
   | { readonly outcome: "match"; readonly policy: Policy }
   /** No policy lets this person ask for this database at all. */
   | { readonly outcome: "no_policy" }
-  /** Not for this profile; for `profiles` one does. */
+  /** Not for this profile, or there is none of that name; for `profiles` one does. */
   | { readonly outcome: "profile"; readonly profiles: readonly string[] }
   | { readonly outcome: "duration"; readonly policy: Policy }
   | { readonly outcome: "reason_missing"; readonly policy: Policy };
@@ -56,9 +56,12 @@ export class Policies {
   }
 
   evaluate(question: PolicyQuestion): PolicyAnswer {
-    const policy = this.#first(question, question.database, question.profile);
+    const { database, profile } = question;
+    const policy = database.profiles.includes(profile)
+      ? this.#first(question, database, profile)
+      : undefined;
     if (policy === undefined) {
-      const profiles = this.profilesFor(question, question.database).map(({ profile }) => profile);
+      const profiles = this.profilesFor(question, database).map((allowed) => allowed.profile);
       return profiles.length === 0 ? { outcome: "no_policy" } : { outcome: "profile", profiles };
     }
     // Written so that NaN is refused as well.

@@ -1,7 +1,7 @@
 // The life of a grant: active until its time is over or somebody revokes it. Nothing makes it active again.
 
 import { JitdbError } from "@jitdb/shared/errors";
-import type { GrantEnd, GrantState } from "../store/tables.ts";
+import type { GrantEnd, GrantState } from "../../store/tables.ts";
 
 export type GrantInput = "expire" | "revoke";
 

@@ -1,7 +1,7 @@
 // The life of a request: pending, then exactly one of approved, denied, withdrawn, lapsed.
 
 import { JitdbError } from "@jitdb/shared/errors";
-import type { RequestState } from "../store/tables.ts";
+import type { RequestState } from "../../store/tables.ts";
 
 /** `approve` is an approval that more have to follow; `grant` is the last one that was needed. */
 export type RequestInput = "approve" | "grant" | "deny" | "withdraw" | "lapse";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { RequestState } from "../store/tables.ts";
+import type { RequestState } from "../../store/tables.ts";
 import { nextRequestState, type RequestInput, requestTable } from "./request.ts";
 
 const inputs = ["approve", "grant", "deny", "withdraw", "lapse"] as const;

@@ -1,0 +1,157 @@
+// Grants as the API shows them, and who may see which: their owner, who may decide on their request, administrators.
+
+import type { GrantView, grantQuery } from "@jitdb/shared/api/access";
+import { JitdbError } from "@jitdb/shared/errors";
+import { type ExpressionBuilder, type Kysely, type Selectable, sql } from "kysely";
+import type { z } from "zod";
+import type { Config } from "../../config/config.ts";
+import type { Caller } from "../../identity/caller.ts";
+import type { Tables } from "../../store/tables.ts";
+import { type Page, pageOf, parseCursor } from "../paging.ts";
+import { isApprover } from "../requests/views.ts";
+
+export type GrantQuery = z.output<typeof grantQuery>;
+
+type GrantRow = Selectable<Tables["grants"]> & { readonly person_name: string };
+type LedgerRow = Selectable<Tables["ephemeral_users"]>;
+type Databases = Config["databases"];
+
+/** @throws JitdbError `usage.invalid` for a broken cursor */
+export async function listGrants(
+  db: Kysely<Tables>,
+  databases: Databases,
+  caller: Caller,
+  { scope, state, limit, after }: GrantQuery,
+): Promise<Page<GrantView>> {
+  let query = selectGrants(db)
+    .where((where) => (scope === "mine" ? isOwn(where, caller) : isVisible(where, caller)))
+    .orderBy("grants.starts_at", "desc")
+    .orderBy("grants.id", "desc")
+    .limit(limit + 1);
+  if (state !== undefined) {
+    query = query.where("grants.state", "=", state);
+  }
+  if (after !== undefined) {
+    const { at, id } = parseCursor(after);
+    query = query.where(sql<boolean>`(grants.starts_at, grants.id) < (${at}, ${id})`);
+  }
+  const rows = await query.execute();
+  const page = pageOf(rows, limit, (row) => ({ at: row.starts_at, id: row.id }));
+  return { rows: await toViews(db, databases, page.rows), next: page.next };
+}
+
+/** @throws JitdbError `grant.unknown` for a grant that is not there or that the caller may not see */
+export async function getGrant(
+  db: Kysely<Tables>,
+  databases: Databases,
+  caller: Caller,
+  id: string,
+): Promise<GrantView> {
+  const row = await selectGrants(db)
+    .where("grants.id", "=", id as GrantRow["id"])
+    .where((where) => isVisible(where, caller))
+    .executeTakeFirst();
+  const [view] = await toViews(db, databases, row === undefined ? [] : [row]);
+  if (view === undefined) {
+    throw new JitdbError("grant.unknown", `There is no grant ${id} that you may see.`);
+  }
+  return view;
+}
+
+function selectGrants(db: Kysely<Tables>) {
+  return db
+    .selectFrom("grants")
+    .innerJoin("requests", "requests.id", "grants.request_id")
+    .innerJoin("people", "people.id", "grants.person_id")
+    .selectAll("grants")
+    .select("people.name as person_name");
+}
+
+type GrantExpression = ExpressionBuilder<Tables, "grants" | "requests">;
+
+function isOwn(where: GrantExpression, caller: Caller) {
+  return where("grants.person_id", "=", caller.personId);
+}
+
+function isVisible(where: GrantExpression, caller: Caller) {
+  return caller.administrator
+    ? where.lit(true)
+    : where.or([isOwn(where, caller), isApprover(where, caller)]);
+}
+
+async function toViews(
+  db: Kysely<Tables>,
+  databases: Databases,
+  rows: readonly GrantRow[],
+): Promise<GrantView[]> {
+  const ids = rows.map(({ id }) => id);
+  const users = await db
+    .selectFrom("ephemeral_users")
+    .selectAll()
+    .where("grant_id", "in", ids)
+    .execute();
+  const sessions = await db
+    .selectFrom("sessions")
+    .select((select) => ["grant_id", select.fn.countAll<number>().as("count")])
+    .where("grant_id", "in", ids)
+    .where("closed_at", "is", null)
+    .groupBy("grant_id")
+    .execute();
+  const enders = await db
+    .selectFrom("grants")
+    .innerJoin("people", "people.id", "grants.ended_by")
+    .select(["grants.id", "people.name"])
+    .where("grants.id", "in", ids)
+    .execute();
+  return rows.map((row) => {
+    const user = users.find(({ grant_id }) => grant_id === row.id);
+    return {
+      id: row.id,
+      requestId: row.request_id,
+      person: row.person_name,
+      database: row.database_name,
+      // The one engine there is; the configuration may no longer have the database to ask.
+      engine: "postgres",
+      databaseName: databases.get(row.database_name)?.database ?? row.database_name,
+      profile: row.profile,
+      state: row.state,
+      startsAt: isoTime(row.starts_at),
+      endsAt: isoTime(row.ends_at),
+      endedAt: row.ended_at === null ? null : isoTime(row.ended_at),
+      end: row.end,
+      endReason: row.end_reason,
+      endedBy: enders.find(({ id }) => id === row.id)?.name ?? null,
+      user: userState(row, user),
+      userProblem: userProblem(user),
+      openSessions: Number(sessions.find(({ grant_id }) => grant_id === row.id)?.count ?? 0),
+    };
+  });
+}
+
+function userState(grant: GrantRow, user: LedgerRow | undefined): GrantView["user"] {
+  switch (user?.state) {
+    case "dropped":
+      return "gone";
+    case "quarantined":
+      return "quarantined";
+    case "locked":
+      return "ending";
+    case "created":
+      return grant.state === "ended" ? "ending" : "ready";
+    default:
+      return grant.state === "ended" ? "ending" : "preparing";
+  }
+}
+
+/** SECURITY: words of our own; the ledger's error may name addresses and the admin role. */
+function userProblem(user: LedgerRow | undefined): string | null {
+  if (user?.state === "quarantined") {
+    return "The database user could not be removed yet. It is locked, and an administrator was told.";
+  }
+  if (user?.state === "planned" && user.attempts > 0 && user.end_due_at === null) {
+    return "The database did not let its user be made yet. jitdb keeps trying.";
+  }
+  return null;
+}
+
+const isoTime = (ms: number) => new Date(ms).toISOString();

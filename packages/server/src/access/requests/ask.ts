@@ -1,0 +1,202 @@
+// Asking for access: which policy decides, with which profile, and the row that comes of it.
+
+import { formatDuration, maxDurationMs } from "@jitdb/shared/duration";
+import { JitdbError } from "@jitdb/shared/errors";
+import { createRequestId } from "@jitdb/shared/ids";
+import type { DatabaseConfig, Policy } from "../../config/config.ts";
+import { administrators, type Caller } from "../../identity/caller.ts";
+import type { AccessPorts, Change } from "../change.ts";
+import { grantRequest } from "../grants/start.ts";
+import type { Asker, Policies, PolicyTarget } from "../policy.ts";
+import { standingOf } from "../standing.ts";
+import { requestDigest } from "./digest.ts";
+import { lapseDueRequests } from "./lapse.ts";
+import { type AskedRequest, findRequest, requestSubject } from "./row.ts";
+
+/** How many requests of one person may wait at a time. */
+export const maxPendingRequests = 50;
+
+const preferredProfile = "read-only";
+
+export interface Ask {
+  readonly database: string;
+  readonly profile?: string | undefined;
+  readonly durationMs: number;
+  readonly reason: string;
+}
+
+/**
+ * Makes a request, or finds the same one that still waits: whoever lost an answer and asks again gets that answer, and
+ * approvers see one request. Same means person, device, database, profile, duration and reason.
+ * Automatic approval works from a confirmed device only; from another one an administrator has to approve once.
+ * @returns the request's id
+ */
+export async function ask(
+  ports: AccessPorts,
+  policies: Policies,
+  change: Change,
+  caller: Caller,
+  input: Ask,
+): Promise<string> {
+  await lapseDueRequests(change);
+  const { groups, deviceConfirmed } = await standingOf(change.tx, caller);
+  const asker = { person: caller.name, groups };
+  const { policy, profile } = decide(ports.config.databases, policies, asker, input);
+  const approval =
+    policy.approval.kind === "approvals"
+      ? { needed: policy.approval.count, groups: policy.approval.groups }
+      : // SECURITY: a phished login is an unconfirmed device: no policy answers it by itself.
+        { needed: deviceConfirmed ? 0 : 1, groups: deviceConfirmed ? [] : [administrators] };
+  const asked = {
+    person_id: caller.personId,
+    device_id: caller.deviceId,
+    database_name: input.database,
+    profile,
+    duration_ms: input.durationMs,
+    reason: input.reason,
+  };
+  const digest = requestDigest(asked);
+  const waiting = await change.tx
+    .selectFrom("requests")
+    .select(["id", "digest"])
+    .where("person_id", "=", caller.personId)
+    .where("state", "=", "pending")
+    .execute();
+  const same = waiting.find((request) => request.digest === digest);
+  if (same !== undefined) {
+    return same.id;
+  }
+  if (waiting.length >= maxPendingRequests) {
+    throw new JitdbError("limit.reached", `${waiting.length} of your requests are waiting.`, {
+      hint: "See them with `jitdb requests`, and wait for their decision.",
+    });
+  }
+  const id = createRequestId(ports.random);
+  await change.tx
+    .insertInto("requests")
+    .values({
+      ...asked,
+      id,
+      state: "pending",
+      policy: policy.name,
+      approvals_needed: approval.needed,
+      approver_groups: JSON.stringify(approval.groups),
+      digest,
+      created_at: change.now,
+      lapses_at: change.now + policy.requestLifetimeMs,
+      decided_at: null,
+      decided_by: null,
+      decision_reason: null,
+    })
+    .execute();
+  const request = (await findRequest(change.tx, id)) as AskedRequest;
+  await change.record({
+    kind: "request.created",
+    ...requestSubject(request, caller.address),
+    profile,
+    durationMs: input.durationMs,
+    reason: input.reason,
+    policy: policy.name,
+    digest,
+  });
+  change.hint("request", id);
+  if (approval.needed === 0) {
+    await grantRequest(ports, change, request, { durationMs: input.durationMs, by: null });
+  }
+  return id;
+}
+
+/** A database as policies see it. */
+export function policyTarget({ name, labels, profiles }: DatabaseConfig): PolicyTarget {
+  return { name, labels, profiles: [...profiles.keys()] };
+}
+
+/**
+ * The policy that decides and the profile that is meant, or the refusal as an error.
+ *
+ * A name that nobody configured is `database.unknown`, a database that no policy opens to this person `policy.no_match`,
+ * so a person who is logged in can find out whether a name exists. That is meant: inside a company a database's name is
+ * no secret, "ask your lead for prod-orders" is a better answer than "no such database", and every refusal is on
+ * record. Nothing else about a closed database is said, and the lists name only what this person may ask for.
+ */
+function decide(
+  databases: ReadonlyMap<string, DatabaseConfig>,
+  policies: Policies,
+  asker: Asker,
+  { database: name, profile, durationMs, reason }: Ask,
+): { policy: Policy; profile: string } {
+  if (!Number.isSafeInteger(durationMs) || durationMs <= 0 || durationMs > maxDurationMs) {
+    throw new JitdbError("usage.duration", `${durationMs} milliseconds are no duration.`);
+  }
+  const config = databases.get(name);
+  if (config === undefined) {
+    const message = `There is no database "${name}".`;
+    throw new JitdbError("database.unknown", message, { hint: usable(databases, policies, asker) });
+  }
+  const database = policyTarget(config);
+  const chosen = profile ?? defaultProfile(policies, asker, database);
+  const question = { ...asker, database, profile: chosen, durationMs, reason };
+  const answer = policies.evaluate(question);
+  switch (answer.outcome) {
+    case "match":
+      return { policy: answer.policy, profile: chosen };
+    case "no_policy":
+      throw new JitdbError("policy.no_match", `No policy lets you ask for ${name}.`, {
+        hint: usable(databases, policies, asker),
+      });
+    case "profile":
+      throw new JitdbError(
+        "policy.no_match",
+        `No policy lets you ask for the profile ${chosen} of ${name}.`,
+        { hint: `Ask with --profile ${answer.profiles.join(" or --profile ")}.` },
+      );
+    case "duration": {
+      const longest = formatDuration(answer.policy.maxDurationMs);
+      throw new JitdbError(
+        "policy.duration",
+        `${formatDuration(durationMs)} is too long: the policy ${answer.policy.name} allows ${longest} at the most for ${chosen} on ${name}.`,
+        { hint: `Ask for less with --for ${longest}.` },
+      );
+    }
+    case "reason_missing":
+      throw new JitdbError(
+        "usage.invalid",
+        `The policy ${answer.policy.name} wants a reason for ${chosen} on ${name}.`,
+        { hint: "Say why with --reason." },
+      );
+  }
+}
+
+/**
+ * The only profile that the person may ask for, else the one that reads only.
+ * @throws JitdbError `usage.ambiguous` naming them, when there are several and none of them reads only
+ */
+function defaultProfile(policies: Policies, asker: Asker, database: PolicyTarget): string {
+  const profiles = policies.profilesFor(asker, database).map(({ profile }) => profile);
+  const [only = preferredProfile] = profiles;
+  if (profiles.length <= 1) {
+    return only;
+  }
+  if (profiles.includes(preferredProfile)) {
+    return preferredProfile;
+  }
+  throw new JitdbError(
+    "usage.ambiguous",
+    `You may ask for ${database.name} with the profiles ${profiles.join(", ")}.`,
+    { hint: "Name the one you mean with --profile." },
+  );
+}
+
+function usable(
+  databases: ReadonlyMap<string, DatabaseConfig>,
+  policies: Policies,
+  asker: Asker,
+): string {
+  const names = [...databases.values()]
+    .filter((database) => policies.profilesFor(asker, policyTarget(database)).length > 0)
+    .map(({ name }) => name)
+    .sort();
+  return names.length === 0
+    ? "No policy opens any database to you; ask an administrator."
+    : `You may ask for ${names.join(", ")}; \`jitdb databases\` says more.`;
+}

@@ -1,0 +1,212 @@
+// Deciding on a request: approve, deny, withdraw. Who may, once each, and never on one's own.
+
+import { formatDuration } from "@jitdb/shared/duration";
+import { JitdbError } from "@jitdb/shared/errors";
+import type { Caller } from "../../identity/caller.ts";
+import type { AccessPorts, Change } from "../change.ts";
+import { grantRequest } from "../grants/start.ts";
+import { type Standing, standingOf } from "../standing.ts";
+import { requestDigest } from "./digest.ts";
+import { nextRequestState } from "./request.ts";
+import {
+  type AskedRequest,
+  approverGroups,
+  findRequest,
+  moveRequest,
+  requestSubject,
+  unknownRequest,
+} from "./row.ts";
+
+export interface Approval {
+  /** Shorter than asked, never longer. Absent: as asked. */
+  readonly durationMs?: number | undefined;
+  readonly comment: string;
+}
+
+/**
+ * One approval. The last one that is needed makes the grant, for the shortest of the approved durations, and vouches
+ * for the device that asked.
+ * @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `request.decided` (also for a second
+ * approval by the same person, and for a request that is not what it was when it was asked), `request.lapsed`,
+ * `usage.duration` for more than was asked
+ */
+export async function approve(
+  ports: AccessPorts,
+  change: Change,
+  caller: Caller,
+  id: string,
+  { durationMs, comment }: Approval,
+): Promise<void> {
+  const request = await findForDecision(change, caller, id);
+  nextRequestState(request, "approve");
+  refuseDead(ports, change, request);
+  const digest = requestDigest(request);
+  if (digest !== request.digest) {
+    throw new JitdbError("request.decided", `The request ${id} was changed after it was asked.`);
+  }
+  const approvedMs = durationMs ?? request.duration_ms;
+  if (!Number.isSafeInteger(approvedMs) || approvedMs <= 0 || approvedMs > request.duration_ms) {
+    throw new JitdbError(
+      "usage.duration",
+      `An approval is for ${formatDuration(request.duration_ms)}, as asked, or for less.`,
+    );
+  }
+  const added = await change.tx
+    .insertInto("approvals")
+    .values({
+      request_id: request.id,
+      person_id: caller.personId,
+      digest,
+      duration_ms: approvedMs,
+      comment,
+      at: change.now,
+    })
+    .onConflict((conflict) => conflict.columns(["request_id", "person_id"]).doNothing())
+    .returning("request_id")
+    .executeTakeFirst();
+  if (added === undefined) {
+    throw new JitdbError("request.decided", `You have already approved the request ${id}.`, {
+      hint: "Somebody else has to give the approvals that are missing.",
+    });
+  }
+  await change.record({
+    kind: "request.approved",
+    ...requestSubject(request, caller.address),
+    by: caller.name,
+    digest,
+    durationMs: approvedMs,
+    comment,
+  });
+  change.hint("request", request.id);
+  await grantIfEnough(ports, change, caller, request);
+}
+
+/** @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `request.decided`, `request.lapsed` */
+export async function deny(
+  change: Change,
+  caller: Caller,
+  id: string,
+  reason: string,
+): Promise<void> {
+  const request = await findForDecision(change, caller, id);
+  refuseLapsed(change, request);
+  await moveRequest(change, request, "deny", { by: caller.personId, reason });
+  await change.record({
+    kind: "request.denied",
+    ...requestSubject(request, caller.address),
+    by: caller.name,
+    reason,
+  });
+}
+
+/** @throws JitdbError `request.unknown` for somebody else's, too, `request.decided`, `request.lapsed` */
+export async function withdraw(change: Change, caller: Caller, id: string): Promise<void> {
+  await standingOf(change.tx, caller);
+  const request = await findRequest(change.tx, id);
+  if (request === undefined || request.person_id !== caller.personId) {
+    throw unknownRequest(id);
+  }
+  refuseLapsed(change, request);
+  await moveRequest(change, request, "withdraw", { by: caller.personId, reason: null });
+  await change.record({ kind: "request.withdrawn", ...requestSubject(request, caller.address) });
+}
+
+async function grantIfEnough(
+  ports: AccessPorts,
+  change: Change,
+  caller: Caller,
+  request: AskedRequest,
+): Promise<void> {
+  const approvals = await change.tx
+    .selectFrom("approvals")
+    .select("duration_ms")
+    .where("request_id", "=", request.id)
+    // SECURITY: an approval of something else, before the row was edited, is no approval of this.
+    .where("digest", "=", request.digest)
+    .execute();
+  if (approvals.length < request.approvals_needed) {
+    return;
+  }
+  const durationMs = Math.min(...approvals.map(({ duration_ms }) => duration_ms));
+  await confirmDevice(change, caller, request);
+  await grantRequest(ports, change, request, { durationMs, by: caller });
+}
+
+async function confirmDevice(
+  { tx, now, record, hint }: Change,
+  caller: Caller,
+  request: AskedRequest,
+): Promise<void> {
+  const confirmed = await tx
+    .updateTable("devices")
+    .set({ confirmed_at: now, confirmed_by: caller.personId })
+    .where("id", "=", request.device_id)
+    .where("confirmed_at", "is", null)
+    .returning("id")
+    .executeTakeFirst();
+  if (confirmed !== undefined) {
+    await record({
+      kind: "device.confirmed",
+      person: request.person_name,
+      device: request.device_id,
+      address: caller.address,
+      by: caller.name,
+      how: `approved ${request.id}`,
+    });
+    hint("device", request.device_id);
+  }
+}
+
+/** The request, if the caller is one of those who decide on it. */
+async function findForDecision(change: Change, caller: Caller, id: string): Promise<AskedRequest> {
+  const standing = await standingOf(change.tx, caller);
+  const request = await findRequest(change.tx, id);
+  if (request === undefined) {
+    throw unknownRequest(id);
+  }
+  // SECURITY: by person, not by device or login: a second session of one's own is still oneself.
+  if (request.person_id === caller.personId) {
+    throw new JitdbError("access.own_request", `The request ${id} is your own.`);
+  }
+  refuseStranger(standing, request);
+  return request;
+}
+
+function refuseStranger({ groups, administrator }: Standing, request: AskedRequest): void {
+  const approvers = approverGroups(request);
+  if (approvers.some((group) => groups.includes(group))) {
+    return;
+  }
+  // Administrators see every request, so they are told who decides; to others it is not there.
+  throw administrator
+    ? new JitdbError(
+        "access.forbidden",
+        `Only members of ${approvers.join(", ") || "no group"} decide on the request ${request.id}.`,
+      )
+    : unknownRequest(request.id);
+}
+
+function refuseLapsed({ now }: Change, request: AskedRequest): void {
+  // The clock decides, not the sweep.
+  if (request.state === "pending" && now >= request.lapses_at) {
+    throw new JitdbError("request.lapsed", `The request ${request.id} has lapsed.`);
+  }
+}
+
+/** What cannot be granted any more, although the sweep has not lapsed it yet. */
+function refuseDead({ config }: AccessPorts, change: Change, request: AskedRequest): void {
+  refuseLapsed(change, request);
+  if (request.person_disabled_at !== null) {
+    const message = `The account of ${request.person_name}, who asked, is disabled.`;
+    throw new JitdbError("request.lapsed", message);
+  }
+  if (request.device_revoked_at !== null) {
+    throw new JitdbError("request.lapsed", "The device that asked was logged out.");
+  }
+  if (!config.databases.get(request.database_name)?.profiles.has(request.profile)) {
+    throw new JitdbError(
+      "database.unknown",
+      `${request.database_name} with the profile ${request.profile} is no longer in the configuration.`,
+    );
+  }
+}

@@ -1,0 +1,189 @@
+// Requests as the API shows them, and who may see which: who asked, who may decide, who has approved, administrators.
+
+import type { RequestView, requestQuery } from "@jitdb/shared/api/access";
+import { type ExpressionBuilder, type Kysely, sql } from "kysely";
+import type { z } from "zod";
+import type { Caller } from "../../identity/caller.ts";
+import type { Tables } from "../../store/tables.ts";
+import { type Page, pageOf, parseCursor } from "../paging.ts";
+import { type AskedRequest, approverGroups, selectRequests, unknownRequest } from "./row.ts";
+
+export type RequestQuery = z.output<typeof requestQuery>;
+
+/** @throws JitdbError `usage.invalid` for a broken cursor */
+export async function listRequests(
+  db: Kysely<Tables>,
+  now: number,
+  caller: Caller,
+  { scope, state, limit, after }: RequestQuery,
+): Promise<Page<RequestView>> {
+  let query = selectRequests(db)
+    .where((where) => scopes[scope](where, caller, now))
+    .orderBy("requests.created_at", "desc")
+    .orderBy("requests.id", "desc")
+    .limit(limit + 1);
+  if (state !== undefined) {
+    query = query.where("requests.state", "=", state);
+  }
+  if (after !== undefined) {
+    const { at, id } = parseCursor(after);
+    query = query.where(sql<boolean>`(requests.created_at, requests.id) < (${at}, ${id})`);
+  }
+  const rows = await query.execute();
+  const page = pageOf(rows, limit, (row) => ({ at: row.created_at, id: row.id }));
+  return { rows: await toViews(db, now, caller, page.rows), next: page.next };
+}
+
+/** @throws JitdbError `request.unknown` for a request that is not there or that the caller may not see */
+export async function getRequest(
+  db: Kysely<Tables>,
+  now: number,
+  caller: Caller,
+  id: string,
+): Promise<RequestView> {
+  const row = await selectRequests(db)
+    .where("requests.id", "=", id as AskedRequest["id"])
+    .where((where) => isVisible(where, caller))
+    .executeTakeFirst();
+  const [view] = await toViews(db, now, caller, row === undefined ? [] : [row]);
+  if (view === undefined) {
+    throw unknownRequest(id);
+  }
+  return view;
+}
+
+type RequestExpression = ExpressionBuilder<Tables, "requests">;
+
+const scopes = {
+  mine: isOwn,
+  inbox: isForDecision,
+  all: isVisible,
+} as const satisfies Record<
+  RequestQuery["scope"],
+  (where: RequestExpression, caller: Caller, now: number) => unknown
+>;
+
+function isOwn(where: RequestExpression, caller: Caller) {
+  return where("requests.person_id", "=", caller.personId);
+}
+
+function isForDecision(where: RequestExpression, caller: Caller, now: number) {
+  return where.and([
+    where("requests.state", "=", "pending"),
+    where("requests.lapses_at", ">", now),
+    where("requests.person_id", "!=", caller.personId),
+    isApprover(where, caller),
+    where.not(hasApproved(where, caller)),
+  ]);
+}
+
+function isVisible(where: RequestExpression, caller: Caller) {
+  return caller.administrator
+    ? where.lit(true)
+    : where.or([isOwn(where, caller), isApprover(where, caller), hasApproved(where, caller)]);
+}
+
+/** Whether a group of the caller's decides on the request; for queries that have `requests` at hand. */
+export function isApprover<T extends "requests">(
+  where: ExpressionBuilder<Tables, T>,
+  caller: Pick<Caller, "groups">,
+) {
+  // The column is a JSON array of names, which need no escapes in JSON; `_` is the only letter of theirs that LIKE reads as its own.
+  return where.or(
+    caller.groups.map((group) => {
+      const pattern = `%"${group.replaceAll("_", "\\_")}"%`;
+      return sql<boolean>`requests.approver_groups like ${pattern} escape '\\'`;
+    }),
+  );
+}
+
+function hasApproved(where: RequestExpression, caller: Caller) {
+  return where.exists(
+    where
+      .selectFrom("approvals")
+      .select("approvals.request_id")
+      .whereRef("approvals.request_id", "=", "requests.id")
+      .where("approvals.person_id", "=", caller.personId),
+  );
+}
+
+async function toViews(
+  db: Kysely<Tables>,
+  now: number,
+  caller: Caller,
+  rows: readonly AskedRequest[],
+): Promise<RequestView[]> {
+  const ids = rows.map(({ id }) => id);
+  const approvals = await db
+    .selectFrom("approvals")
+    .innerJoin("people", "people.id", "approvals.person_id")
+    .selectAll("approvals")
+    .select("people.name as person_name")
+    .where("approvals.request_id", "in", ids)
+    .orderBy("approvals.at")
+    .orderBy("approvals.person_id")
+    .execute();
+  const grants = await db
+    .selectFrom("grants")
+    .select(["id", "request_id"])
+    .where("request_id", "in", ids)
+    .execute();
+  const deciders = await db
+    .selectFrom("requests")
+    .innerJoin("people", "people.id", "requests.decided_by")
+    .select(["requests.id", "people.name"])
+    .where("requests.id", "in", ids)
+    .execute();
+  return rows.map((row) => {
+    const given = approvals.filter(({ request_id }) => request_id === row.id);
+    return {
+      id: row.id,
+      person: row.person_name,
+      database: row.database_name,
+      profile: row.profile,
+      durationSeconds: Math.floor(row.duration_ms / 1000),
+      reason: row.reason,
+      state: row.state,
+      policy: row.policy,
+      device: { label: row.device_label, confirmed: row.device_confirmed_at !== null },
+      approvals: {
+        needed: row.approvals_needed,
+        given: given.map(({ person_name, at, comment }) => ({
+          person: person_name,
+          at: isoTime(at),
+          comment,
+        })),
+        groups: approverGroups(row),
+      },
+      createdAt: isoTime(row.created_at),
+      lapsesAt: isoTime(row.lapses_at),
+      decidedAt: row.decided_at === null ? null : isoTime(row.decided_at),
+      decidedBy: deciders.find(({ id }) => id === row.id)?.name ?? null,
+      decisionReason: row.decision_reason,
+      grantId: grants.find(({ request_id }) => request_id === row.id)?.id ?? null,
+      canDecide: canDecide(
+        row,
+        caller,
+        now,
+        given.some(({ person_id }) => person_id === caller.personId),
+      ),
+    };
+  });
+}
+
+function canDecide(
+  row: AskedRequest,
+  caller: Caller,
+  now: number,
+  hasApprovedIt: boolean,
+): boolean {
+  return (
+    row.state === "pending" &&
+    now < row.lapses_at &&
+    row.person_id !== caller.personId &&
+    !hasApprovedIt &&
+    approverGroups(row).some((group) => caller.groups.includes(group))
+  );
+}
+
+const isoTime = (ms: number) => new Date(ms).toISOString();

@@ -1,0 +1,166 @@
+// Access as the rest of the server uses it: asking, deciding, ending, and what of it a caller may see.
+
+import type { DatabaseView, GrantView, RequestView } from "@jitdb/shared/api/access";
+import { JitdbError } from "@jitdb/shared/errors";
+import type { RequestId } from "@jitdb/shared/ids";
+import type { EventOf } from "../audit/record.ts";
+import type { Caller } from "../identity/caller.ts";
+import { type AccessPorts, type Change, makeChange } from "./change.ts";
+import { type EndedGrant, endDueGrants, revoke } from "./grants/end.ts";
+import { type GrantQuery, getGrant, listGrants } from "./grants/views.ts";
+import type { Page } from "./paging.ts";
+import { Policies } from "./policy.ts";
+import { type Ask, ask, policyTarget } from "./requests/ask.ts";
+import { type Approval, approve, deny, withdraw } from "./requests/decide.ts";
+import { lapseDueRequests } from "./requests/lapse.ts";
+import { getRequest, listRequests, type RequestQuery } from "./requests/views.ts";
+
+/** What a sweep has changed. */
+export interface Swept {
+  readonly lapsed: readonly RequestId[];
+  readonly ended: readonly EndedGrant[];
+}
+
+type Refusal = Omit<EventOf<"request.refused">, "kind" | "code" | "reason">;
+
+/**
+ * Every method that changes something is one transaction, whose records reach the journal before it returns, and
+ * leaves a record of a refusal, too. The codes that each throws stand where it is done: requests/ask.ts,
+ * requests/decide.ts, grants/end.ts.
+ */
+export class AccessService {
+  readonly #ports: AccessPorts;
+  readonly #policies: Policies;
+
+  constructor(ports: AccessPorts) {
+    this.#ports = ports;
+    this.#policies = new Policies(ports.config.policies);
+  }
+
+  /** The databases that the caller may ask for, by name, each with the profiles that are open to them. */
+  databasesFor(caller: Pick<Caller, "name" | "groups">): DatabaseView[] {
+    const asker = { person: caller.name, groups: caller.groups };
+    return [...this.#ports.config.databases.values()]
+      .flatMap((database) => {
+        const allowed = this.#policies.profilesFor(asker, policyTarget(database));
+        const profiles = allowed.map(({ profile, policy }) => ({
+          name: profile,
+          description: database.profiles.get(profile)?.description ?? "",
+          maxDurationSeconds: Math.floor(policy.maxDurationMs / 1000),
+          approval:
+            policy.approval.kind === "automatic" ? ("automatic" as const) : ("required" as const),
+        }));
+        const { name, engine, labels } = database;
+        return profiles.length === 0 ? [] : [{ name, engine, labels: { ...labels }, profiles }];
+      })
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Asks for access. The answer's state says whether it was granted at once. */
+  async request(caller: Caller, input: Ask): Promise<RequestView> {
+    const refusal = {
+      database: input.database,
+      durationMs: input.durationMs,
+      ...(input.profile === undefined ? {} : { profile: input.profile }),
+    };
+    const id = await this.#change(caller, refusal, (change) =>
+      ask(this.#ports, this.#policies, change, caller, input),
+    );
+    return await this.getRequest(caller, id);
+  }
+
+  async approve(caller: Caller, id: string, approval: Approval): Promise<RequestView> {
+    await this.#change(caller, { request: id, action: "approve" }, (change) =>
+      approve(this.#ports, change, caller, id, approval),
+    );
+    return await this.getRequest(caller, id);
+  }
+
+  async deny(caller: Caller, id: string, reason: string): Promise<RequestView> {
+    await this.#change(caller, { request: id, action: "deny" }, (change) =>
+      deny(change, caller, id, reason),
+    );
+    return await this.getRequest(caller, id);
+  }
+
+  async withdraw(caller: Caller, id: string): Promise<RequestView> {
+    await this.#change(caller, { request: id, action: "withdraw" }, (change) =>
+      withdraw(change, caller, id),
+    );
+    return await this.getRequest(caller, id);
+  }
+
+  /** Ends a grant. Its sessions hear of it through the bus. */
+  async revoke(caller: Caller, grantId: string, reason: string): Promise<GrantView> {
+    await this.#change(caller, { grant: grantId, action: "revoke" }, (change) =>
+      revoke(change, caller, grantId, reason),
+    );
+    return await this.getGrant(caller, grantId);
+  }
+
+  /**
+   * Writes down what time has decided: lapses requests, ends grants. Calls beside each other share the work.
+   * Its records stay staged: whoever calls it first ends the sessions of what it returns, and drains the trail after
+   * that, so that an end never waits for a journal that cannot be written.
+   */
+  async sweep(): Promise<Swept> {
+    return await makeChange(this.#ports, async (change) => ({
+      lapsed: await lapseDueRequests(change),
+      ended: await endDueGrants(change),
+    }));
+  }
+
+  async getRequest(caller: Caller, id: string): Promise<RequestView> {
+    const { store, clock } = this.#ports;
+    return await getRequest(store.db, clock.now(), caller, id);
+  }
+
+  async listRequests(caller: Caller, query: RequestQuery): Promise<Page<RequestView>> {
+    const { store, clock } = this.#ports;
+    return await listRequests(store.db, clock.now(), caller, query);
+  }
+
+  async getGrant(caller: Caller, id: string): Promise<GrantView> {
+    const { store, config } = this.#ports;
+    return await getGrant(store.db, config.databases, caller, id);
+  }
+
+  async listGrants(caller: Caller, query: GrantQuery): Promise<Page<GrantView>> {
+    const { store, config } = this.#ports;
+    return await listGrants(store.db, config.databases, caller, query);
+  }
+
+  async #change<T>(
+    caller: Caller,
+    refusal: Refusal,
+    work: (change: Change) => Promise<T>,
+  ): Promise<T> {
+    const { trail } = this.#ports;
+    try {
+      const result = await makeChange(this.#ports, work);
+      await trail.drain();
+      return result;
+    } catch (error) {
+      // What failed inside the server was refused by nobody; the log has it.
+      if (error instanceof JitdbError && error.forms.http < 500) {
+        await this.#recordRefusal(caller, refusal, error);
+        await trail.drain();
+      }
+      throw error;
+    }
+  }
+
+  async #recordRefusal(caller: Caller, refusal: Refusal, error: JitdbError): Promise<void> {
+    await makeChange(this.#ports, (change) =>
+      change.record({
+        kind: "request.refused",
+        person: caller.name,
+        device: caller.deviceId,
+        address: caller.address,
+        ...refusal,
+        code: error.code,
+        reason: error.message,
+      }),
+    );
+  }
+}
