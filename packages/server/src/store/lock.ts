@@ -2,7 +2,7 @@
 // and beside it a file for people that says who the holder is.
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import Sqlite from "better-sqlite3";
 import { z } from "zod";
@@ -24,19 +24,19 @@ export interface StoreLock {
 }
 
 /**
- * Takes the folder's lock for this process. An exclusive transaction on an empty SQLite file is the lock: SQLite knows each
+ * Takes the lock for this process, and says so in a file of the same name with `.json` behind it. An exclusive transaction on an empty SQLite file is the lock: SQLite knows each
  * platform's kind of file lock, and two in one process exclude each other, too. Network file systems that do not keep
  * such locks are no place for a store.
  * @throws JitdbError `store.held` with the holder's pid, host, time and address.
  */
-export function lockStore(folder: string, holder: Holder): StoreLock {
-  const holderFile = join(folder, "store.holder.json");
-  const lock = new Sqlite(join(folder, "store.lock"), { timeout: 0 });
+export function lockStore(lockFile: string, holder: Holder): StoreLock {
+  const holderFile = `${lockFile}.json`;
+  const lock = new Sqlite(lockFile, { timeout: 0 });
   try {
     lock.exec("begin exclusive");
   } catch (error) {
     lock.close();
-    throw held(folder, holderFile, error);
+    throw held(dirname(lockFile), holderFile, error);
   }
   writeFileSync(holderFile, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
   return {

@@ -47,7 +47,7 @@ describe("the store", () => {
     const store = await openStore({ folder: inside, clock, address });
     await addSetting(store, "a", "b");
     expect(statSync(inside).mode & 0o777).toBe(0o700);
-    for (const file of ["store.sqlite", "store.sqlite-wal", "store.holder.json"]) {
+    for (const file of ["store.sqlite", "store.sqlite-wal", "store.lock", "store.lock.json"]) {
       expect(statSync(join(inside, file)).mode & 0o777).toBe(0o600);
     }
     await store.close();

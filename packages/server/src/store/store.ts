@@ -13,6 +13,9 @@ import { SqliteThreadDialect } from "./sqlite-dialect.ts";
 import { SqliteThread } from "./sqlite-thread.ts";
 import type { Tables } from "./tables.ts";
 
+const storeName = "store.sqlite";
+const lockName = "store.lock";
+
 export interface Store {
   /** For single statements. Inside `transaction` use what it hands over: anything else would wait for itself and throws. */
   readonly db: Kysely<Tables>;
@@ -38,10 +41,9 @@ export interface StoreOptions {
  * @throws JitdbError `store.held`, `store.damaged`, `store.newer`, or `local.storage` when the folder cannot be used.
  */
 export async function openStore({ folder, clock, address }: StoreOptions): Promise<Store> {
-  const file = join(folder, "store.sqlite");
-  const lock = openFolder(folder, file, clock, address);
+  const lock = openFolder(folder, clock, address);
   try {
-    return await openDatabase(file, clock, lock);
+    return await openDatabase(join(folder, storeName), clock, lock);
   } catch (error) {
     lock.release();
     throw error;
@@ -53,14 +55,21 @@ export async function openMemoryStore(clock: Clock = { now: () => 0 }): Promise<
   return await openDatabase(":memory:", clock, { release() {} });
 }
 
-function openFolder(folder: string, file: string, clock: Clock, address: string): StoreLock {
+function openFolder(folder: string, clock: Clock, address: string): StoreLock {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const since = new Date(clock.now()).toISOString();
-    const lock = lockStore(folder, { pid: process.pid, host: hostname(), since, address });
-    // SECURITY: SQLite gives its log and shared memory the mode of the file: nobody else on the host reads them.
-    closeSync(openSync(file, "a", 0o600));
-    return lock;
+    // SECURITY: nobody else on the host may read the store or hold its lock. SQLite gives its log and shared memory
+    // the mode of the file.
+    for (const name of [lockName, storeName]) {
+      closeSync(openSync(join(folder, name), "a", 0o600));
+    }
+    return lockStore(join(folder, lockName), {
+      pid: process.pid,
+      host: hostname(),
+      since,
+      address,
+    });
   } catch (error) {
     throw error instanceof JitdbError ? error : unusable(folder, error);
   }

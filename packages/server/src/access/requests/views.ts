@@ -88,10 +88,10 @@ export function isApprover<T extends "requests">(
   where: ExpressionBuilder<Tables, T>,
   caller: Pick<Caller, "groups">,
 ) {
-  // The column is a JSON array of names, which need no escapes in JSON; `_` is the only letter of theirs that LIKE reads as its own.
+  // The column is a JSON array of names; in it a name stands with its quotes, so that no part of one is taken for it.
   return where.or(
     caller.groups.map((group) => {
-      const pattern = `%"${group.replaceAll("_", "\\_")}"%`;
+      const pattern = `%${JSON.stringify(group).replaceAll(/[\\%_]/g, "\\$&")}%`;
       return sql<boolean>`requests.approver_groups like ${pattern} escape '\\'`;
     }),
   );
