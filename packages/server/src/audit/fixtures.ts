@@ -4,9 +4,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import { verifyChain } from "./chain.ts";
+import { verifyChain } from "./journal/chain.ts";
+import { type SegmentFiles, segmentFiles } from "./journal/segment.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
-import { type SegmentFiles, segmentFiles } from "./segment.ts";
 
 const start = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
 

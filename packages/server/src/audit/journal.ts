@@ -5,11 +5,11 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
-import { canonicalJson } from "./canonical.ts";
-import { hashLine } from "./chain.ts";
+import { canonicalJson } from "./journal/canonical.ts";
+import { hashLine } from "./journal/chain.ts";
+import { type Recovered, recentOutboxRows, recoverJournal } from "./journal/recovery.ts";
+import { type SegmentFiles, segmentFiles, segmentName } from "./journal/segment.ts";
 import type { AuditEvent } from "./record.ts";
-import { type Recovered, recentOutboxRows, recoverJournal } from "./recovery.ts";
-import { type SegmentFiles, segmentFiles, segmentName } from "./segment.ts";
 
 /** `write` survives a killed process; `fsync` survives a power loss. */
 export type Durability = "write" | "fsync";

@@ -4,9 +4,9 @@ import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { Kysely } from "kysely";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
+import { recentOutboxRows } from "./journal/recovery.ts";
 import type { Journal } from "./journal.ts";
 import type { AuditEvent } from "./record.ts";
-import { recentOutboxRows } from "./recovery.ts";
 
 /** What parts of the server that change state need of the audit. */
 export interface Trail {

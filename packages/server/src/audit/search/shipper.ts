@@ -1,10 +1,10 @@
 // Ships the journal's records to the store, where they can be searched. The journal is the truth; this may lag behind.
 
 import type { Insertable } from "kysely";
-import type { Store } from "../store/store.ts";
-import type { Tables } from "../store/tables.ts";
-import type { Journal } from "./journal.ts";
-import { type JournalLine, JournalReader } from "./reader.ts";
+import type { Store } from "../../store/store.ts";
+import type { Tables } from "../../store/tables.ts";
+import { type JournalLine, JournalReader } from "../journal/reader.ts";
+import type { Journal } from "../journal.ts";
 
 /** Records of one loop turn after the other go together: the store is asked about twenty times a second at most. */
 const restMs = 50;

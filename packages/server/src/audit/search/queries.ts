@@ -3,7 +3,7 @@
 import { type AuditRecordView, auditRecordView } from "@jitdb/shared/api/audit";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Kysely } from "kysely";
-import type { Tables } from "../store/tables.ts";
+import type { Tables } from "../../store/tables.ts";
 
 export interface AuditFilter {
   /** A kind such as `grant.ended`, or a family such as `grant`. */

@@ -3,8 +3,8 @@
 import { readFileSync, truncateSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
+import type { EventOf } from "../record.ts";
 import { type ChainHead, chainStart, hashLine } from "./chain.ts";
-import type { EventOf } from "./record.ts";
 import { listSegments } from "./segment.ts";
 
 /** How many outbox rows the journal remembers: as many as the trail moves at once. */
