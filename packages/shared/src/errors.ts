@@ -217,6 +217,22 @@ export const catalogue = {
     "See what you may ask for with `jitdb databases`.",
   ),
   "policy.duration": forms(403, "42501", 1142, 4403, refused, "Ask for a shorter time with --for."),
+  "api.unknown": forms(
+    404,
+    "42704",
+    1105,
+    4404,
+    notFound,
+    "Check that CLI and server are of the same major version.",
+  ),
+  "api.method": forms(
+    405,
+    "42704",
+    1105,
+    1008,
+    usage,
+    "Check that CLI and server are of the same major version.",
+  ),
   "database.unknown": forms(
     404,
     "3D000",

@@ -81,26 +81,31 @@ function checkTargets(
 ): void {
   const names = [...databases.keys()];
   for (const [at, glob] of policy.databases.entries()) {
-    if (!names.some((name) => picomatch.isMatch(name, glob))) {
+    if (!names.some((name) => matches(name, [glob]))) {
       const path = ["policies", index, "databases", at];
       document.error(path, `"${glob}" matches no database.`, suggest(glob, names));
     }
   }
   const globs = policy.databases.length === 0 ? ["*"] : policy.databases;
-  const targets = names.filter((name) => picomatch.isMatch(name, globs));
+  const targets = names.filter((name) => matches(name, globs));
   // A target that failed by itself may have had the profile.
   if (targets.length > 0 && targets.every((name) => databases.get(name) !== undefined)) {
     const profiles = new Set(
       targets.flatMap((name) => Object.keys(databases.get(name)?.profiles ?? {})),
     );
     for (const [at, glob] of policy.profiles.entries()) {
-      if (![...profiles].some((profile) => picomatch.isMatch(profile, glob))) {
+      if (![...profiles].some((profile) => matches(profile, [glob]))) {
         const path = ["policies", index, "profiles", at];
         const message = `none of this policy's databases has a profile "${glob}".`;
         document.error(path, message, suggest(glob, profiles));
       }
     }
   }
+}
+
+/** As access/policy.ts reads globs: a leading `!` means nothing. */
+function matches(name: string, globs: readonly string[]): boolean {
+  return picomatch.isMatch(name, [...globs], { nonegate: true });
 }
 
 function suggest(word: string, known: Iterable<string>): string {

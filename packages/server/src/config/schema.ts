@@ -179,7 +179,7 @@ function emptyProfile(): ProfileInput {
 }
 
 const glob = text.refine(
-  (value) => /^[a-z0-9._*?{},[\]!-]+$/.test(value),
+  (value) => /^[a-z0-9._*?{},[\]^-]+$/.test(value),
   "must be a name or a pattern such as prod-*.",
 );
 

@@ -1,0 +1,34 @@
+// /grants: what the caller may use, and ending it early.
+
+import { grantList, grantQuery, grantView, revokeInput } from "@jitdb/shared/api/access";
+import type { FastifyInstance } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { z } from "zod";
+import type { AppPorts } from "../app.ts";
+import { callerOf } from "../authentication.ts";
+
+const byId = z.object({ id: z.string().max(60) });
+const answer = { 200: grantView };
+
+export function grantRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "access">): void {
+  const app = api.withTypeProvider<ZodTypeProvider>();
+
+  app.get(
+    "/grants",
+    { schema: { querystring: grantQuery, response: { 200: grantList } } },
+    async (request) => {
+      const { rows, next } = await access.listGrants(callerOf(request), request.query);
+      return { grants: [...rows], next };
+    },
+  );
+
+  app.get("/grants/:id", { schema: { params: byId, response: answer } }, (request) =>
+    access.getGrant(callerOf(request), request.params.id),
+  );
+
+  app.post(
+    "/grants/:id/revoke",
+    { schema: { params: byId, body: revokeInput.prefault({}), response: answer } },
+    (request) => access.revoke(callerOf(request), request.params.id, request.body.reason),
+  );
+}

@@ -1,0 +1,66 @@
+// /requests: asking for access, and deciding on what others ask.
+
+import {
+  approveInput,
+  denyInput,
+  requestInput,
+  requestList,
+  requestQuery,
+  requestView,
+} from "@jitdb/shared/api/access";
+import type { FastifyInstance } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { z } from "zod";
+import type { AppPorts } from "../app.ts";
+import { callerOf } from "../authentication.ts";
+
+const byId = z.object({ id: z.string().max(60) });
+const answer = { 200: requestView };
+
+export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "access">): void {
+  const app = api.withTypeProvider<ZodTypeProvider>();
+
+  app.post(
+    "/requests",
+    { schema: { body: requestInput, response: { 201: requestView } } },
+    async (request, reply) => {
+      const { durationSeconds, ...asked } = request.body;
+      const durationMs = durationSeconds * 1000;
+      const view = await access.request(callerOf(request), { ...asked, durationMs });
+      return await reply.code(201).send(view);
+    },
+  );
+
+  app.get(
+    "/requests",
+    { schema: { querystring: requestQuery, response: { 200: requestList } } },
+    async (request) => {
+      const { rows, next } = await access.listRequests(callerOf(request), request.query);
+      return { requests: [...rows], next };
+    },
+  );
+
+  app.get("/requests/:id", { schema: { params: byId, response: answer } }, (request) =>
+    access.getRequest(callerOf(request), request.params.id),
+  );
+
+  app.post(
+    "/requests/:id/approve",
+    { schema: { params: byId, body: approveInput.prefault({}), response: answer } },
+    async (request) => {
+      const { durationSeconds, comment } = request.body;
+      const durationMs = durationSeconds === undefined ? undefined : durationSeconds * 1000;
+      return await access.approve(callerOf(request), request.params.id, { durationMs, comment });
+    },
+  );
+
+  app.post(
+    "/requests/:id/deny",
+    { schema: { params: byId, body: denyInput.prefault({}), response: answer } },
+    (request) => access.deny(callerOf(request), request.params.id, request.body.reason),
+  );
+
+  app.post("/requests/:id/withdraw", { schema: { params: byId, response: answer } }, (request) =>
+    access.withdraw(callerOf(request), request.params.id),
+  );
+}

@@ -1,0 +1,76 @@
+// GET /sessions: database sessions, open and past. Administrators see all, everybody else their own.
+
+import { type SessionView, sessionList, sessionQuery } from "@jitdb/shared/api/audit";
+import type { FastifyInstance } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { type Selectable, sql } from "kysely";
+import type { z } from "zod";
+import { type Page, pageOf, parseCursor } from "../../access/paging.ts";
+import type { Caller } from "../../identity/caller.ts";
+import type { Store } from "../../store/store.ts";
+import type { Tables } from "../../store/tables.ts";
+import type { AppPorts } from "../app.ts";
+import { callerOf } from "../authentication.ts";
+
+export function sessionRoutes(api: FastifyInstance, { store }: Pick<AppPorts, "store">): void {
+  api
+    .withTypeProvider<ZodTypeProvider>()
+    .get(
+      "/sessions",
+      { schema: { querystring: sessionQuery, response: { 200: sessionList } } },
+      async (request) => {
+        const { rows, next } = await listSessions(store.db, callerOf(request), request.query);
+        return { sessions: [...rows], next };
+      },
+    );
+}
+
+async function listSessions(
+  db: Store["db"],
+  caller: Caller,
+  { scope, open, grant, limit, after }: z.output<typeof sessionQuery>,
+): Promise<Page<SessionView>> {
+  let query = db
+    .selectFrom("sessions")
+    .innerJoin("people", "people.id", "sessions.person_id")
+    .selectAll("sessions")
+    .select("people.name as person_name")
+    .orderBy("sessions.opened_at", "desc")
+    .orderBy("sessions.id", "desc")
+    .limit(limit + 1);
+  if (scope === "mine" || !caller.administrator) {
+    query = query.where("sessions.person_id", "=", caller.personId);
+  }
+  if (open !== undefined) {
+    query = query.where("sessions.closed_at", open ? "is" : "is not", null);
+  }
+  if (grant !== undefined) {
+    query = query.where("sessions.grant_id", "=", grant as SessionRow["grant_id"]);
+  }
+  if (after !== undefined) {
+    const { at, id } = parseCursor(after);
+    query = query.where(sql<boolean>`(sessions.opened_at, sessions.id) < (${at}, ${id})`);
+  }
+  const rows = await query.execute();
+  const page = pageOf(rows, limit, (row) => ({ at: row.opened_at, id: row.id }));
+  return { rows: page.rows.map(toView), next: page.next };
+}
+
+type SessionRow = Selectable<Tables["sessions"]>;
+
+function toView(row: SessionRow & { readonly person_name: string }): SessionView {
+  return {
+    id: row.id,
+    grantId: row.grant_id,
+    person: row.person_name,
+    database: row.database_name,
+    profile: row.profile,
+    userName: row.user_name,
+    address: row.address,
+    application: row.application,
+    openedAt: new Date(row.opened_at).toISOString(),
+    closedAt: row.closed_at === null ? null : new Date(row.closed_at).toISOString(),
+    end: row.end,
+    statements: row.statements,
+  };
+}
