@@ -1,7 +1,14 @@
 // What an engine gives the server. Engines stand side by side; another one is a folder and a line in a list.
 
+import type { JitdbError } from "@jitdb/shared/errors";
+import type { Clock, Random } from "@jitdb/shared/ids";
+import type { Secret } from "@jitdb/shared/secret";
+import type { Journal } from "../audit/journal.ts";
+import type { SessionEnd, Subject } from "../audit/record.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 import type { Executor } from "../credentials/executor.ts";
+import type { Turn } from "../gateway/turn.ts";
+import type { Logger } from "../logger.ts";
 
 export interface SetupOptions {
   /** Addresses or CIDR ranges that gateways connect from; for the database's own access rules. */
@@ -19,4 +26,93 @@ export interface Engine {
   createExecutor(database: DatabaseConfig): Executor;
   /** What a DBA runs once, in the engine's own language; may be run again. */
   setupSql(database: DatabaseConfig, options: SetupOptions): string;
+  /** The side that logs in and relays; one for the life of a gateway. */
+  createSessions(ports: SessionPorts): Sessions;
+}
+
+export interface SessionPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly journal: Journal;
+  readonly turn: Turn;
+  readonly log: Logger;
+}
+
+export interface Sessions {
+  /**
+   * Logs in to the database for one client. The session is silent until its `start`.
+   * @throws JitdbError `postgres.start_up`, `postgres.protocol` and `database.unknown` for what the client asks for;
+   * `database.unavailable`, `database.misconfigured`, `limit.reached` and `postgres.auth` for what the database says.
+   * SECURITY: messages name neither host nor admin; that is in `detail` and `cause`, for the log (invariant 18).
+   */
+  open(request: SessionRequest): Promise<Session>;
+}
+
+export interface SessionRequest {
+  readonly database: DatabaseConfig;
+  readonly user: { readonly name: string; readonly password: Secret };
+  /** What the client sent at its start, in the engine's own form. Nothing of it is trusted. */
+  readonly startup: Uint8Array;
+  /** Stands in every record of the session. */
+  readonly subject: Subject;
+  /** From this moment on nothing passes; epoch ms, by the clock of the ports. */
+  readonly endsAt: number;
+  readonly client: SessionClient;
+  /** Gives up the login. */
+  readonly signal: AbortSignal;
+}
+
+/** The client of a session: one stream of its tunnel. */
+export interface SessionClient {
+  /** Queues bytes and owns them from now on. False: write no more until the session's `resume`. */
+  write(bytes: Uint8Array): boolean;
+  /** So many received bytes were passed on: the client may send as many more. */
+  consumed(byteCount: number): void;
+  /** Ends the direction to the client behind the queued bytes. */
+  close(): void;
+  /** Ends both directions at once; queued bytes are dropped. */
+  reset(error: JitdbError): void;
+}
+
+/** A client's connection to its database. Whoever holds it passes on what its stream brings. */
+export interface Session {
+  /** The database's own number of the process that serves it. */
+  readonly backendPid: number;
+  /** What the client calls itself; empty if it does not. */
+  readonly application: string;
+  /** Start-up parameters that were passed on. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly encoding: string;
+  /** Settles once, when the connection to the database is gone; never rejects. */
+  readonly closed: Promise<SessionSummary>;
+  /** Begins to relay. */
+  start(): void;
+  /** Bytes of the client; the session keeps them until it says `consumed`. */
+  receive(bytes: Uint8Array): void;
+  /** The client takes bytes again. */
+  resume(): void;
+  /** The client sends no more bytes, and may still read. */
+  clientClosed(): void;
+  /** Nobody is there any more. A statement that runs is cancelled. */
+  abandon(end: SessionEnd): void;
+  /** Ends it with a native error where the client can still tell one apart from data; the client is rid of it within a second. */
+  end(end: SessionEnd, error: JitdbError): void;
+  /** A native notice, as soon as the client can take one. */
+  notify(message: string, hint: string): void;
+  /** Whether a client's request to cancel (its first message, untrusted) names this session's key. */
+  takesCancel(startup: Uint8Array): boolean;
+  /**
+   * Cancels what runs; resolves when the database has taken note.
+   * @throws JitdbError `database.unavailable`
+   */
+  cancel(): Promise<void>;
+}
+
+export interface SessionSummary {
+  readonly end: SessionEnd;
+  readonly reason?: string | undefined;
+  readonly statements: number;
+  /** From and to the client, after the login. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
 }
