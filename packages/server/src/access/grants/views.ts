@@ -84,6 +84,9 @@ async function toViews(
   databases: Databases,
   rows: readonly GrantRow[],
 ): Promise<GrantView[]> {
+  if (rows.length === 0) {
+    return [];
+  }
   const ids = rows.map(({ id }) => id);
   const users = await db
     .selectFrom("ephemeral_users")

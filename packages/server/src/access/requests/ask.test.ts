@@ -99,6 +99,16 @@ describe("asking", () => {
     expect(next.state).toBe("approved");
   });
 
+  test("is granted at last when the same is asked again from a device that was confirmed since", async () => {
+    const { access, caller, addDevice } = fixture;
+    await addDevice("alice", "laptop");
+    const waiting = await access.request(caller("alice", "laptop"), askFor("test"));
+    const other = await access.request(caller("alice", "laptop"), askFor("prod-orders"));
+    await access.approve(caller("bob"), other.id, { comment: "" });
+    const again = await access.request(caller("alice", "laptop"), askFor("test"));
+    expect(again).toMatchObject({ id: waiting.id, state: "approved" });
+  });
+
   test("is not believed about the device: the store says whether it is confirmed", async () => {
     const { access, caller, addDevice } = fixture;
     await addDevice("alice", "phished");

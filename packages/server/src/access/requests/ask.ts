@@ -11,7 +11,7 @@ import type { Asker, Policies, PolicyTarget } from "../policy.ts";
 import { standingOf } from "../standing.ts";
 import { requestDigest } from "./digest.ts";
 import { lapseDueRequests } from "./lapse.ts";
-import { type AskedRequest, findRequest, requestSubject } from "./row.ts";
+import { type AskedRequest, type RequestRow, requestSubject, selectRequests } from "./row.ts";
 
 /** How many requests of one person may wait at a time. */
 export const maxPendingRequests = 50;
@@ -56,54 +56,88 @@ export async function ask(
     reason: input.reason,
   };
   const digest = requestDigest(asked);
-  const waiting = await change.tx
-    .selectFrom("requests")
-    .select(["id", "digest"])
-    .where("person_id", "=", caller.personId)
-    .where("state", "=", "pending")
-    .execute();
-  const same = waiting.find((request) => request.digest === digest);
-  if (same !== undefined) {
-    return same.id;
-  }
-  if (waiting.length >= maxPendingRequests) {
-    throw new JitdbError("limit.reached", `${waiting.length} of your requests are waiting.`, {
-      hint: "See them with `jitdb requests`, and wait for their decision.",
-    });
-  }
-  const id = createRequestId(ports.random);
-  await change.tx
-    .insertInto("requests")
-    .values({
+  const request =
+    (await findSame(change, digest)) ??
+    (await insertRequest(ports, change, caller, {
       ...asked,
-      id,
-      state: "pending",
       policy: policy.name,
       approvals_needed: approval.needed,
       approver_groups: JSON.stringify(approval.groups),
       digest,
-      created_at: change.now,
       lapses_at: change.now + policy.requestLifetimeMs,
+    }));
+  // Also for one that waited for an administrator and whose device was confirmed since.
+  if (approval.needed === 0) {
+    await grantRequest(ports, change, request, { durationMs: input.durationMs, by: null });
+  }
+  return request.id;
+}
+
+async function findSame({ tx }: Change, digest: string): Promise<AskedRequest | undefined> {
+  return await selectRequests(tx)
+    .where("requests.digest", "=", digest)
+    .where("requests.state", "=", "pending")
+    .executeTakeFirst();
+}
+
+type NewRequest = Omit<
+  RequestRow,
+  "id" | "state" | "created_at" | "decided_at" | "decided_by" | "decision_reason"
+>;
+
+async function insertRequest(
+  { random }: AccessPorts,
+  change: Change,
+  caller: Caller,
+  fields: NewRequest,
+): Promise<AskedRequest> {
+  await refuseTooMany(change, caller);
+  const inserted = await change.tx
+    .insertInto("requests")
+    .values({
+      ...fields,
+      id: createRequestId(random),
+      state: "pending",
+      created_at: change.now,
       decided_at: null,
       decided_by: null,
       decision_reason: null,
     })
-    .execute();
-  const request = (await findRequest(change.tx, id)) as AskedRequest;
-  await change.record({
-    kind: "request.created",
-    ...requestSubject(request, caller.address),
-    profile,
-    durationMs: input.durationMs,
-    reason: input.reason,
-    policy: policy.name,
-    digest,
-  });
-  change.hint("request", id);
-  if (approval.needed === 0) {
-    await grantRequest(ports, change, request, { durationMs: input.durationMs, by: null });
+    // Where transactions run beside each other, the same may have been asked since we looked.
+    .onConflict((conflict) => conflict.doNothing())
+    .returning("id")
+    .executeTakeFirst();
+  const request = await findSame(change, fields.digest);
+  if (request === undefined) {
+    throw new JitdbError("request.decided", "The same request was just decided.");
   }
-  return id;
+  if (inserted !== undefined) {
+    await change.record({
+      kind: "request.created",
+      ...requestSubject(request, caller.address),
+      profile: fields.profile,
+      durationMs: fields.duration_ms,
+      reason: fields.reason,
+      policy: fields.policy,
+      digest: fields.digest,
+    });
+    change.hint("request", request.id);
+  }
+  return request;
+}
+
+async function refuseTooMany({ tx }: Change, { personId }: Caller): Promise<void> {
+  const { count } = await tx
+    .selectFrom("requests")
+    .select((select) => select.fn.countAll<number | string>().as("count"))
+    .where("person_id", "=", personId)
+    .where("state", "=", "pending")
+    .executeTakeFirstOrThrow();
+  if (Number(count) >= maxPendingRequests) {
+    throw new JitdbError("limit.reached", `${count} of your requests are waiting.`, {
+      hint: "See them with `jitdb requests`, and wait for their decision.",
+    });
+  }
 }
 
 /** A database as policies see it. */

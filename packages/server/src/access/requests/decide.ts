@@ -51,6 +51,7 @@ export async function approve(
       `An approval is for ${formatDuration(request.duration_ms)}, as asked, or for less.`,
     );
   }
+  await moveRequest(change, request, "approve");
   const added = await change.tx
     .insertInto("approvals")
     .values({
@@ -77,7 +78,6 @@ export async function approve(
     durationMs: approvedMs,
     comment,
   });
-  change.hint("request", request.id);
   await grantIfEnough(ports, change, caller, request);
 }
 

@@ -60,23 +60,25 @@ export interface Decision {
 }
 
 /**
- * Moves a request on with one conditional update: whoever comes second finds it decided, on any store.
+ * Moves a request on with one conditional update: whoever comes second finds it decided, on any store. An approval
+ * that more have to follow moves it, too, from pending to pending: of two last approvals at once the second one waits
+ * here, and counts the first.
  * @throws JitdbError `request.decided`, `request.lapsed`
  */
 export async function moveRequest(
   { tx, now, hint }: Change,
   request: RequestRow,
-  input: Exclude<RequestInput, "approve">,
-  { by, reason }: Decision,
+  input: RequestInput,
+  decision?: Decision,
 ): Promise<void> {
+  const decided = decision && {
+    decided_at: now,
+    decided_by: decision.by,
+    decision_reason: decision.reason,
+  };
   const moved = await tx
     .updateTable("requests")
-    .set({
-      state: nextRequestState(request, input),
-      decided_at: now,
-      decided_by: by,
-      decision_reason: reason,
-    })
+    .set({ state: nextRequestState(request, input), ...decided })
     .where("id", "=", request.id)
     .where("state", "=", request.state)
     .returning("id")

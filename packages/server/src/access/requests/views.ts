@@ -113,6 +113,9 @@ async function toViews(
   caller: Caller,
   rows: readonly AskedRequest[],
 ): Promise<RequestView[]> {
+  if (rows.length === 0) {
+    return [];
+  }
   const ids = rows.map(({ id }) => id);
   const approvals = await db
     .selectFrom("approvals")

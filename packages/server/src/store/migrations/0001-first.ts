@@ -1,7 +1,7 @@
 // The first tables. Times are epoch milliseconds (bigint), everything else is text or a small number, so that SQLite and
 // PostgreSQL take the same statements.
 
-import { type Kysely, SqliteAdapter } from "kysely";
+import { type Kysely, SqliteAdapter, sql } from "kysely";
 import type { Tables } from "../tables.ts";
 
 export async function up(db: Kysely<Tables>): Promise<void> {
@@ -70,6 +70,14 @@ async function createAccess(db: Kysely<Tables>): Promise<void> {
     .execute();
   await createIndex(db, "requests", ["person_id", "created_at", "id"]);
   await createIndex(db, "requests", ["state", "lapses_at"]);
+  // The same request waits once, whatever races.
+  await db.schema
+    .createIndex("requests_waiting")
+    .unique()
+    .on("requests")
+    .column("digest")
+    .where(sql<boolean>`state = 'pending'`)
+    .execute();
   await db.schema
     .createTable("approvals")
     .addColumn("request_id", "text", (column) => column.notNull().references("requests.id"))
