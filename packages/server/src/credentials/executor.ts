@@ -23,8 +23,14 @@ export interface NewUser {
 export interface Obstacle {
   /** One sentence with the object's name. */
   readonly message: string;
-  /** Statements for a superuser, in order; each with its database's name where it is not the configured one. */
-  readonly remedy: readonly string[];
+  readonly remedy: Remedy;
+}
+
+/** Statements for a superuser, in order, that clear an obstacle. Complete, without semicolons at their ends. */
+export interface Remedy {
+  /** Name of the database inside the server to run them in. */
+  readonly database: string;
+  readonly statements: readonly string[];
 }
 
 /** What came of a step. A user that is gone already has no obstacles. */
@@ -50,6 +56,8 @@ export interface BackendRef {
 
 /** Something about a database that keeps grants on it from working or from being safe. */
 export interface Problem {
+  /** A warning leaves grants working. */
+  readonly severity: "error" | "warning";
   readonly message: string;
   readonly fix: string;
 }

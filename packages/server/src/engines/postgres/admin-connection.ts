@@ -1,0 +1,208 @@
+// Connections as the admin role, to the configured database and to the others of its cluster. Every transaction starts
+// with an empty search path and short time-outs, and nothing waits without a deadline.
+
+import { JitdbError } from "@jitdb/shared/errors";
+import pg from "pg";
+import type { DatabaseConfig, DatabaseTlsConfig } from "../../config/config.ts";
+import { quoteName } from "./quote.ts";
+
+/** Milliseconds, and connections to each database of the cluster. */
+export const adminLimits = {
+  /** Waiting for a connection, from the pool or new. */
+  connectMs: 3000,
+  /** One statement, on the server. */
+  statementMs: 5000,
+  /** One answer, seen from here: the server may have stopped answering. */
+  answerMs: 8000,
+  /** Waiting for somebody's lock. */
+  lockMs: 300,
+  idleMs: 10_000,
+  connections: 4,
+} as const;
+
+export type Row = Record<string, unknown>;
+
+/** One transaction of the admin role; not to be kept beyond its callback. */
+export interface AdminTransaction {
+  query<R extends Row>(text: string, values?: readonly unknown[]): Promise<readonly R[]>;
+}
+
+/** Connects when first needed; `close` it. */
+export class AdminConnection {
+  readonly #config: DatabaseConfig;
+  readonly #pools = new Map<string, pg.Pool>();
+
+  constructor(config: DatabaseConfig) {
+    this.#config = config;
+  }
+
+  /**
+   * Runs `work` in one transaction with an empty search path.
+   * @param database name inside the cluster; default the configured one
+   * @throws JitdbError `database.unavailable` or `database.misconfigured`; errors of statements as pg's DatabaseError
+   */
+  async transaction<T>(
+    work: (transaction: AdminTransaction) => Promise<T>,
+    database: string = this.#config.database,
+  ): Promise<T> {
+    return await this.#withClient(database, async (client) => {
+      // SECURITY: with the path of a session, a function or operator in a writable schema could stand in for a built-in
+      // one (CVE-2018-1058) and run with the admin's rights.
+      await client.query(
+        `BEGIN; SET LOCAL search_path = ''; SET LOCAL statement_timeout = ${adminLimits.statementMs}; SET LOCAL lock_timeout = ${adminLimits.lockMs}`,
+      );
+      const result = await work({
+        query: async <R extends Row>(text: string, values: readonly unknown[] = []) =>
+          (await client.query<R>(text, [...values])).rows,
+      });
+      await client.query("COMMIT");
+      return result;
+    });
+  }
+
+  /**
+   * Runs one statement as another role, outside any transaction (ROLLBACK PREPARED must), on a connection of its own.
+   * @throws as {@link transaction}
+   */
+  async runAs(role: string, statement: string, database: string): Promise<void> {
+    await this.#withClient(
+      database,
+      async (client) => {
+        await client.query(
+          `SET search_path = ''; SET statement_timeout = ${adminLimits.statementMs}; SET lock_timeout = ${adminLimits.lockMs}`,
+        );
+        await client.query(`SET ROLE ${quoteName(role)}`);
+        await client.query(statement);
+      },
+      { discard: true },
+    );
+  }
+
+  async close(): Promise<void> {
+    const pools = [...this.#pools.values()];
+    this.#pools.clear();
+    await Promise.all(pools.map((pool) => pool.end()));
+  }
+
+  async #withClient<T>(
+    database: string,
+    work: (client: pg.PoolClient) => Promise<T>,
+    { discard = false } = {},
+  ): Promise<T> {
+    const client = await this.#pool(database)
+      .connect()
+      .catch((error: unknown) => {
+        throw this.#connectError(error);
+      });
+    let usable = false;
+    try {
+      const result = await work(client);
+      usable = !discard;
+      return result;
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || isShutdown(error)) {
+        throw this.#connectError(error);
+      }
+      usable = !discard && (await rolledBack(client));
+      throw error;
+    } finally {
+      client.release(!usable);
+    }
+  }
+
+  #pool(database: string): pg.Pool {
+    const existing = this.#pools.get(database);
+    if (existing !== undefined) {
+      return existing;
+    }
+    const { host, port, admin, tls } = this.#config;
+    const pool = new pg.Pool({
+      host,
+      port,
+      database,
+      user: admin.user,
+      password: () => admin.password.reveal(),
+      ssl: tlsOptions(tls, host),
+      enableChannelBinding: true,
+      application_name: "jitdb-server",
+      connectionTimeoutMillis: adminLimits.connectMs,
+      query_timeout: adminLimits.answerMs,
+      idleTimeoutMillis: adminLimits.idleMs,
+      max: adminLimits.connections,
+      keepAlive: true,
+      Client: GuardedClient,
+    });
+    // An idle connection that the server closed is replaced at the next use; nobody waits for it.
+    pool.on("error", () => {});
+    this.#pools.set(database, pool);
+    return pool;
+  }
+
+  #connectError(error: unknown): JitdbError {
+    if (error instanceof JitdbError) {
+      return error;
+    }
+    const name = this.#config.name;
+    const detail = error instanceof Error ? error.message : String(error);
+    const refused = error instanceof pg.DatabaseError && !isShutdown(error);
+    return refused || isTlsFailure(error)
+      ? new JitdbError("database.misconfigured", `${name} refuses the server's admin role.`, {
+          cause: error,
+          detail,
+        })
+      : new JitdbError("database.unavailable", `${name} cannot be reached at the moment.`, {
+          cause: error,
+          detail,
+        });
+  }
+}
+
+/** SQLSTATE classes 08 (connection), 53 (resources) and 57 (operator intervention) pass with time; the rest do not. */
+function isShutdown(error: pg.DatabaseError): boolean {
+  return /^(08|53|57P)/.test(error.code ?? "");
+}
+
+function isTlsFailure(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return /^(ERR_TLS|ERR_SSL|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/.test(code);
+}
+
+async function rolledBack(client: pg.PoolClient): Promise<boolean> {
+  try {
+    await client.query("ROLLBACK");
+    return true;
+  } catch {
+    // The first error is the one to report; this connection is thrown away.
+    return false;
+  }
+}
+
+function tlsOptions(tls: DatabaseTlsConfig, host: string): false | Record<string, unknown> {
+  const authorities = tls.ca === undefined ? {} : { ca: tls.ca };
+  switch (tls.mode) {
+    case "disable":
+      return false;
+    case "require":
+      return { rejectUnauthorized: false };
+    case "verify-ca":
+      // The chain is checked, the name is not: libpq's meaning of the word.
+      return { ...authorities, rejectUnauthorized: true, checkServerIdentity: () => undefined };
+    case "verify-full":
+      return { ...authorities, rejectUnauthorized: true, host };
+  }
+}
+
+/** SECURITY: pg would hand the password to a false server that asks for it in clear text, or as an MD5 that can be cracked. */
+class GuardedClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    for (const method of ["authenticationCleartextPassword", "authenticationMD5Password"]) {
+      // Registered before pg's own listener: nothing is written to a connection that is destroyed.
+      this.connection.on(method, () =>
+        this.connection.stream.destroy(
+          new Error("The database asks for a password without SCRAM."),
+        ),
+      );
+    }
+  }
+}

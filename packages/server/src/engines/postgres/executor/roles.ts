@@ -1,0 +1,147 @@
+// The life of an ephemeral user's role: made, adopted, locked, dropped, looked for.
+
+import { JitdbError } from "@jitdb/shared/errors";
+import type { ProfileConfig } from "../../../config/config.ts";
+import type { NewUser, StepResult, UserRef } from "../../../credentials/executor.ts";
+import { userNamePattern } from "../../../credentials/names.ts";
+import type { AdminConnection, AdminTransaction, Row } from "../admin-connection.ts";
+import { markerRole, membershipOptionsSince } from "../group-roles.ts";
+import { quoteLiteral, quoteName, quoteNames } from "../quote.ts";
+import { attempt } from "./attempt.ts";
+import { refuseForbidden } from "./safety.ts";
+
+export interface RoleRow extends Row {
+  readonly name: string;
+  readonly oid: number;
+}
+
+/** The role of a user, by its name, which is never used twice. */
+export async function findRole(
+  transaction: AdminTransaction,
+  user: Pick<UserRef, "name">,
+): Promise<RoleRow | undefined> {
+  const [row] = await transaction.query<RoleRow>(
+    "SELECT rolname AS name, oid::int8::float8 AS oid FROM pg_catalog.pg_roles WHERE rolname = $1",
+    [user.name],
+  );
+  return row;
+}
+
+export async function serverVersion(transaction: AdminTransaction): Promise<number> {
+  const [row] = await transaction.query<{ version: string }>(
+    "SELECT pg_catalog.current_setting('server_version_num') AS version",
+  );
+  return Number(row?.version);
+}
+
+/** Makes the user in one transaction: whoever finds the role finds it with its password, its end and its memberships. */
+export async function createRole(
+  connection: AdminConnection,
+  admin: string,
+  user: NewUser,
+  profile: ProfileConfig,
+): Promise<{ readonly oid: number }> {
+  return await connection.transaction(async (transaction) => {
+    await refuseForbidden(transaction, profile.group, profile);
+    const existing = await findRole(transaction, user);
+    const [moment] = await transaction.query<{ end: string }>(
+      "SELECT (pg_catalog.clock_timestamp() + $1::float8 * interval '1 millisecond')::text AS end",
+      [user.validForMs],
+    );
+    const login = `LOGIN PASSWORD ${quoteLiteral(user.verifier)} VALID UNTIL ${quoteLiteral(moment?.end ?? "")}`;
+    const name = quoteName(user.name);
+    if (existing === undefined) {
+      // The admin's own membership is what lets it end the user's sessions and drop what it leaves, on every version.
+      await transaction.query(`CREATE ROLE ${name} ${login} ROLE ${quoteName(admin)}`);
+    } else {
+      await adopt(transaction, user.name, [profile.group, markerRole]);
+      await transaction.query(`ALTER ROLE ${name} ${login}`);
+    }
+    const options =
+      (await serverVersion(transaction)) >= membershipOptionsSince
+        ? " WITH INHERIT TRUE, SET FALSE"
+        : "";
+    await transaction.query(
+      `GRANT ${quoteNames([profile.group, markerRole])} TO ${name}${options}`,
+    );
+    await refuseForbidden(transaction, user.name, profile);
+    const role = await findRole(transaction, user);
+    if (role === undefined) {
+      throw new JitdbError("internal", `The user ${user.name} is not there after it was made.`);
+    }
+    return { oid: role.oid };
+  });
+}
+
+/** A crash left the role behind, or its password changes: it keeps nothing but what a new one would have. */
+async function adopt(
+  transaction: AdminTransaction,
+  name: string,
+  memberships: readonly string[],
+): Promise<void> {
+  const others = await transaction.query<{ name: string }>(
+    `SELECT r.rolname AS name FROM pg_catalog.pg_auth_members m
+     JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member
+     WHERE u.rolname = $1 AND r.rolname <> ALL ($2::text[])`,
+    [name, memberships],
+  );
+  for (const other of others) {
+    await transaction.query(`REVOKE ${quoteName(other.name)} FROM ${quoteName(name)}`);
+  }
+  await transaction.query(`ALTER ROLE ${quoteName(name)} RESET ALL`);
+}
+
+/** Without login and password, and past its end: what the user set itself is gone too. */
+export async function lockRole(
+  connection: AdminConnection,
+  database: string,
+  user: UserRef,
+): Promise<StepResult> {
+  const statement = `ALTER ROLE ${quoteName(user.name)} NOLOGIN PASSWORD NULL VALID UNTIL '-infinity'`;
+  return await attempt({
+    what: `lock ${user.name}`,
+    remedy: { database, statements: [statement] },
+    work: () =>
+      connection.transaction(async (transaction) => {
+        if ((await findRole(transaction, user)) === undefined) {
+          return [];
+        }
+        await transaction.query(statement);
+        return [`locked ${user.name}`];
+      }),
+  });
+}
+
+export async function dropRole(
+  connection: AdminConnection,
+  database: string,
+  user: UserRef,
+): Promise<StepResult> {
+  const statement = `DROP ROLE IF EXISTS ${quoteName(user.name)}`;
+  return await attempt({
+    what: `drop ${user.name}`,
+    remedy: { database, statements: [statement] },
+    work: () =>
+      connection.transaction(async (transaction) => {
+        if ((await findRole(transaction, user)) === undefined) {
+          return [];
+        }
+        await transaction.query(statement);
+        return [`dropped ${user.name}`];
+      }),
+  });
+}
+
+/** Roles whose names are those of one installation's users. */
+export async function listUsers(
+  connection: AdminConnection,
+  installation: string,
+): Promise<readonly RoleRow[]> {
+  return await connection.transaction((transaction) =>
+    transaction.query<RoleRow>(
+      `SELECT rolname AS name, oid::int8::float8 AS oid FROM pg_catalog.pg_roles
+       WHERE rolname::text COLLATE pg_catalog."C" ~ $1 ORDER BY rolname`,
+      [userNamePattern(installation)],
+    ),
+  );
+}
