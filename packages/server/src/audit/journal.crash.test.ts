@@ -36,13 +36,20 @@ const isRoot = process.getuid?.() === 0;
 
 it.runIf(isRoot)("refuses on a full disk and goes on when there is room (invariant 20)", () => {
   const folder = createFolder();
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", folder]);
+  const mounted = spawnSync("/bin/mount", [
+    "-t",
+    "tmpfs",
+    "-o",
+    "size=64k,mode=700",
+    "tmpfs",
+    folder,
+  ]);
   if (mounted.status !== 0) {
     // A container without the right to mount: journal.test.ts shows the same with a file system of its own.
     return;
   }
   onTestFinished(() => {
-    spawnSync("umount", [folder]);
+    spawnSync("/bin/umount", [folder]);
   });
   const journal = openTestJournal(folder, { segmentBytes: 16_000 });
   const event = { kind: "server.stopped", reason: "x".repeat(900) } as const;
@@ -54,7 +61,7 @@ it.runIf(isRoot)("refuses on a full disk and goes on when there is room (invaria
   expect(fill).toThrow(expect.objectContaining({ code: "audit.unavailable" }));
   const kept = readRecords(folder).length;
   expect(kept).toBe(journal.flushedSeq);
-  spawnSync("mount", ["-o", "remount,size=256k", folder]);
+  spawnSync("/bin/mount", ["-o", "remount,size=256k", folder]);
   journal.record(event);
   expect(readRecords(folder)).toHaveLength(journal.flushedSeq);
   expect(journal.flushedSeq).toBeGreaterThan(kept);

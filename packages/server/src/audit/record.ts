@@ -223,6 +223,7 @@ export interface AuditFields {
     readonly statement: string;
     readonly part: number;
     readonly text: RecordedBytes;
+    readonly masked?: readonly Mask[] | undefined;
   };
   "statement.parse": RecordedText & {
     readonly statement: string;
