@@ -1,0 +1,130 @@
+// Builds the program out of the list of commands, and holds the one catch that prints an error and chooses the exit code.
+// Knows nothing of what a command does; loads nothing that `jitdb --version` does not need.
+
+import { exitCodes, JitdbError, toJitdbError } from "@jitdb/shared/errors";
+import { Command, CommanderError } from "commander";
+import { type CommandEntry, commands } from "./command-list.ts";
+import type { Context, ContextOptions } from "./context.ts";
+
+/** Set by the bundler; a run from source has none. */
+declare const JITDB_VERSION: string | undefined;
+const version = typeof JITDB_VERSION === "undefined" ? "0.0.0-source" : JITDB_VERSION;
+
+export type OpenContext = (options: ContextOptions) => Promise<Context>;
+
+async function openRealContext(options: ContextOptions): Promise<Context> {
+  return (await import("./context.ts")).createContext(options);
+}
+
+/**
+ * Runs one command line (without node and script) to its end and gives the exit code.
+ * Everything thrown ends here; tests pass a context of their own.
+ */
+export async function run(
+  argv: readonly string[],
+  openContext: OpenContext = openRealContext,
+): Promise<number> {
+  const opened: { context?: Context } = {};
+  const context = async (options: ContextOptions = {}) => {
+    opened.context ??= await openContext(options);
+    return opened.context;
+  };
+  try {
+    const program = createProgram(context);
+    await program.parseAsync(argv.length === 0 ? ["help"] : argv, { from: "user" });
+    return opened.context?.exitCode ?? exitCodes.ok;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) {
+      return exitCodes.ok;
+    }
+    const error = thrown instanceof CommanderError ? fromCommander(thrown) : toJitdbError(thrown);
+    (await context()).terminal.error(error, { json: asksForJson(argv) });
+    return error.forms.exit;
+  } finally {
+    await opened.context?.close();
+  }
+}
+
+function createProgram(openContext: OpenContext): Command {
+  const program = new Command("jitdb")
+    .description("Just-in-time database access: request, approve, connect.")
+    .usage("<command> [options]")
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show help")
+    .helpCommand(false)
+    .option("--server <address>", "the server to talk to (or JITDB_SERVER)")
+    .option("--ca <file>", "PEM file of a CA to trust as well (or JITDB_CA_FILE)")
+    .configureOutput({ outputError: () => undefined })
+    .showSuggestionAfterError()
+    .exitOverride();
+  for (const entry of commands) {
+    program.command(entry.name).summary(entry.summary).description(sentence(entry.summary));
+  }
+  program
+    .command("help")
+    .summary("show help for a command, or `exit-codes`")
+    .argument("[topic]")
+    .action((topic: string | undefined) => showHelp(program, openContext, topic));
+  program.hook("preSubcommand", (_program, subcommand) =>
+    completeCommand(program, subcommand, openContext),
+  );
+  return program;
+}
+
+/** Loads the file of a command that is about to run, and fills in its arguments, options and action. */
+async function completeCommand(
+  program: Command,
+  command: Command,
+  openContext: OpenContext,
+): Promise<void> {
+  const entry = commands.find(({ name }) => name === command.name());
+  if (entry === undefined) {
+    return;
+  }
+  const module = await (entry satisfies CommandEntry).load();
+  module.define(command);
+  command.action(async () => {
+    const { server, ca } = program.opts<{ server?: string; ca?: string }>();
+    const context = await openContext({ server, caFile: ca });
+    await module.run(context, command.args, command.opts());
+  });
+}
+
+async function showHelp(
+  program: Command,
+  openContext: OpenContext,
+  topic: string | undefined,
+): Promise<void> {
+  if (topic === "exit-codes") {
+    const { describeExitCodes } = await import("./commands/help.ts");
+    describeExitCodes((await openContext({})).terminal);
+    return;
+  }
+  if (topic === undefined) {
+    program.outputHelp();
+    return;
+  }
+  const command = program.commands.find((each) => each.name() === topic);
+  if (command === undefined) {
+    throw new JitdbError("usage.invalid", `There is no help for "${topic}".`);
+  }
+  await completeCommand(program, command, openContext);
+  command.outputHelp();
+}
+
+/** Commander's complaint as one of ours; its second line, `(Did you mean …?)`, becomes the hint. */
+function fromCommander(error: CommanderError): JitdbError {
+  const [first = "", suggestion] = error.message.split("\n");
+  const message = sentence(first.replace(/^error: /, ""));
+  const hint = suggestion?.replace(/^\((.*)\)$/, "$1");
+  return new JitdbError("usage.invalid", message.endsWith(".") ? message : `${message}.`, { hint });
+}
+
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function asksForJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  return argv.slice(0, end === -1 ? argv.length : end).includes("--json");
+}

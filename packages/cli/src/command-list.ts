@@ -1,0 +1,92 @@
+// The commands of `jitdb`, in the order of the help. A command's file is loaded only when it is run or asked for its help.
+
+import type { Command } from "commander";
+import type { Context } from "./context.ts";
+
+/** What a command's file exports: how its arguments look, and what it does with them. */
+export interface CommandModule {
+  /** Adds arguments, options and examples to an empty commander command. */
+  define(command: Command): void;
+  /**
+   * Does the work. `args` are the positional arguments, `options` what commander made of the options that `define` named.
+   * @throws JitdbError; its code decides the exit code.
+   */
+  run(context: Context, args: readonly string[], options: CommandOptions): Promise<void>;
+}
+
+/** Options as commander hands them over: text where the option takes a value, `true` where it is a flag. */
+export type CommandOptions = Readonly<Record<string, string | boolean | undefined>>;
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+export const commands: readonly CommandEntry[] = [
+  {
+    name: "login",
+    summary: "log in to a server",
+    load: async () => (await import("./commands/login.ts")).loginCommand,
+  },
+  {
+    name: "logout",
+    summary: "end this device's login",
+    load: async () => (await import("./commands/logout.ts")).logoutCommand,
+  },
+  {
+    name: "whoami",
+    summary: "show who is logged in, and where",
+    load: async () => (await import("./commands/whoami.ts")).whoamiCommand,
+  },
+  {
+    name: "databases",
+    summary: "list what you may ask for",
+    load: async () => (await import("./commands/databases.ts")).databasesCommand,
+  },
+  {
+    name: "request",
+    summary: "ask for access to a database",
+    load: async () => (await import("./commands/request.ts")).requestCommand,
+  },
+  {
+    name: "requests",
+    summary: "list requests",
+    load: async () => (await import("./commands/requests.ts")).requestsCommand,
+  },
+  {
+    name: "withdraw",
+    summary: "take back a request of your own",
+    load: async () => (await import("./commands/withdraw.ts")).withdrawCommand,
+  },
+  {
+    name: "approve",
+    summary: "approve somebody's request",
+    load: async () => (await import("./commands/approve.ts")).approveCommand,
+  },
+  {
+    name: "deny",
+    summary: "deny somebody's request",
+    load: async () => (await import("./commands/deny.ts")).denyCommand,
+  },
+  {
+    name: "grants",
+    summary: "list grants",
+    load: async () => (await import("./commands/grants.ts")).grantsCommand,
+  },
+  {
+    name: "revoke",
+    summary: "end a grant now",
+    load: async () => (await import("./commands/revoke.ts")).revokeCommand,
+  },
+  {
+    name: "sessions",
+    summary: "list database sessions",
+    load: async () => (await import("./commands/sessions.ts")).sessionsCommand,
+  },
+  {
+    name: "audit",
+    summary: "show the audit journal",
+    load: async () => (await import("./commands/audit.ts")).auditCommand,
+  },
+];

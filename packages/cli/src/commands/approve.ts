@@ -1,0 +1,63 @@
+// `jitdb approve`: says yes to somebody's request, perhaps for a shorter time.
+
+import type { RequestView } from "@jitdb/shared/api/access";
+import { formatDuration, parseDuration } from "@jitdb/shared/duration";
+import type { CommandModule, CommandOptions } from "../command-list.ts";
+import type { Context } from "../context.ts";
+import { optionText } from "../listing.ts";
+import { pickRequest } from "../pick.ts";
+import type { Terminal } from "../terminal.ts";
+import { line } from "../text.ts";
+
+export interface ApproveOptions {
+  readonly id: string | undefined;
+  readonly durationSeconds: number | undefined;
+  readonly comment: string;
+}
+
+export const approveCommand: CommandModule = {
+  define: (command) =>
+    command
+      .argument("[id]", "the request's id or its beginning; `req_` may be left out")
+      .option("--for <duration>", "approve a shorter time than was asked for")
+      .option("--comment <text>", "goes on record beside the approval")
+      .addHelpText("after", "\nExample:\n  jitdb approve 7k2m --for 15m"),
+  run: (context, args, options) => runApprove(context, parseApprove(args, options)),
+};
+
+/** @throws JitdbError `usage.duration` */
+export function parseApprove(args: readonly string[], options: CommandOptions): ApproveOptions {
+  const duration = optionText(options, "for");
+  return {
+    id: args[0],
+    durationSeconds: duration === undefined ? undefined : parseDuration(duration) / 1000,
+    comment: optionText(options, "comment") ?? "",
+  };
+}
+
+export async function runApprove(context: Context, options: ApproveOptions): Promise<void> {
+  const { terminal } = context;
+  const asked = await pickRequest(context, options.id, { scope: "inbox", verb: "approve" });
+  sayWhatIsAsked(terminal, asked);
+  const { durationSeconds, comment } = options;
+  const request = await (await context.api()).approve(asked.id, { durationSeconds, comment });
+  if (request.state === "approved") {
+    const duration = formatDuration(request.durationSeconds * 1000);
+    terminal.say(line`Approved: ${request.person} has ${request.database} for ${duration}.`);
+    return;
+  }
+  const missing = request.approvals.needed - request.approvals.given.length;
+  const approvals = missing === 1 ? "approval is" : "approvals are";
+  terminal.say(line`Your approval counts; ${missing} more ${approvals} needed.`);
+}
+
+/** What is decided on, so that an approver sees it even when the id came by chat. */
+export function sayWhatIsAsked(terminal: Terminal, request: RequestView): void {
+  const { person, database, profile, device, reason } = request;
+  const duration = formatDuration(request.durationSeconds * 1000);
+  terminal.say(line`${person} asks for ${database} (${profile}) for ${duration}.`);
+  terminal.say(line`reason: ${reason === "" ? "none given" : reason}`);
+  terminal.say(
+    line`device: ${device.label}${device.confirmed ? "" : ", never confirmed before: an approval confirms it"}`,
+  );
+}

@@ -1,0 +1,146 @@
+// `jitdb login`: device flow; the person confirms in a browser, on this machine or any other.
+
+import { hostname } from "node:os";
+import { JitdbError } from "@jitdb/shared/errors";
+import type { CommandModule, CommandOptions } from "../command-list.ts";
+import type { Context } from "../context.ts";
+import type { Credentials, Login, Resting } from "../login/credentials.ts";
+import type { DeviceLogin } from "../login/oauth.ts";
+import { generateDeviceKey } from "../login/proof.ts";
+import { parseServerAddress } from "../network/address.ts";
+import { browserCommand, deviceLabel } from "../platform.ts";
+import { clean, line, roughly } from "../text.ts";
+
+export interface LoginOptions {
+  /** Normalised address; absent: ask, or take the server of before. */
+  readonly server: string | undefined;
+}
+
+export const loginCommand: CommandModule = {
+  define: (command) =>
+    command
+      .argument("[server]", "the server's address; without it the one of the last login")
+      .addHelpText("after", "\nExample:\n  jitdb login https://jitdb.example.com"),
+  run: (context, args, options) => runLogin(context, parseLogin(args, options)),
+};
+
+export function parseLogin(args: readonly string[], _options: CommandOptions): LoginOptions {
+  return { server: args[0] === undefined ? undefined : parseServerAddress(args[0]) };
+}
+
+export async function runLogin(context: Context, options: LoginOptions): Promise<void> {
+  const server = options.server ?? (await knownOrAsked(context));
+  const oauth = await context.oauth(server);
+  const started = await oauth.start(deviceLabel(hostname()));
+  const key = await generateDeviceKey();
+  const login = await confirmed(context, started, (signal) => oauth.finish(started, key, signal));
+
+  const credentials = await context.credentials();
+  // The login has to rest somewhere before it can be asked whose it is.
+  const restsIn = await credentials.add(server, "", login);
+  const { person, device } = await (await context.api(server)).me();
+  await credentials.add(server, person, login);
+  sayDone(context, { server, person, restsIn, credentials });
+  if (!device.confirmed) {
+    context.terminal.say(
+      "This device is new: it is confirmed when somebody approves its first request.",
+    );
+  }
+}
+
+/** The server of JITDB_SERVER, `--server` or the last login; a person without one is asked. */
+async function knownOrAsked(context: Context): Promise<string> {
+  try {
+    return await context.server();
+  } catch (error) {
+    const unknown = error instanceof JitdbError && error.code === "server.none";
+    if (!unknown || !context.terminal.interactive) {
+      throw error;
+    }
+  }
+  const prompts = await context.terminal.prompts();
+  const answer = await prompts.input("Address of the jitdb server:", {
+    check: (text) => messageOf(() => parseServerAddress(text)),
+  });
+  return parseServerAddress(answer);
+}
+
+function messageOf(work: () => unknown): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Shows link and code, and waits for the confirmation; Enter opens the browser meanwhile. */
+async function confirmed(
+  context: Context,
+  started: DeviceLogin,
+  finish: (signal: AbortSignal) => Promise<Login>,
+): Promise<Login> {
+  const { terminal } = context;
+  const complete = started.verificationUriComplete;
+  const browser = browserCommand(complete ?? started.verificationUri, context.environment);
+  terminal.say(`Open this page:  ${terminal.style.bold(clean(started.verificationUri))}`);
+  terminal.say(`Enter the code:  ${terminal.style.bold(clean(started.userCode))}`);
+  if (complete !== undefined) {
+    terminal.say(line`Both in one:     ${complete}`);
+  }
+  const canOpen = terminal.interactive && browser !== undefined;
+  if (canOpen) {
+    terminal.say("Press Enter to open it in the browser.");
+  }
+  const signal = context.interruption();
+  const left = roughly(started.expiresAt - context.clock.now());
+  const stopListening = terminal.onEnter(() => {
+    if (canOpen) {
+      void openBrowser(browser);
+    }
+  });
+  const spinner = await terminal.spinner(
+    `Waiting for you to confirm there; the code holds for ${left}.`,
+  );
+  try {
+    return await finish(signal);
+  } catch (error) {
+    if (signal.aborted) {
+      throw interrupted(error);
+    }
+    throw error;
+  } finally {
+    stopListening();
+    spinner.stop();
+  }
+}
+
+function interrupted(cause: unknown): JitdbError {
+  return new JitdbError("local.interrupted", "The login was interrupted.", {
+    hint: "Run `jitdb login` again.",
+    cause,
+  });
+}
+
+async function openBrowser([program, args]: readonly [string, readonly string[]]): Promise<void> {
+  const { execa } = await import("execa");
+  // A browser that does not open is no failure: the link stands on the screen.
+  await execa(program, args, { stdio: "ignore", detached: true, cleanup: false, reject: false });
+}
+
+interface Done {
+  readonly server: string;
+  readonly person: string;
+  readonly restsIn: Resting;
+  readonly credentials: Credentials;
+}
+
+function sayDone(context: Context, { server, person, restsIn, credentials }: Done): void {
+  const { terminal } = context;
+  terminal.say(line`Logged in to ${server} as ${person}.`);
+  if (restsIn === "file") {
+    terminal.say(
+      line`The login is kept in ${credentials.home}, in a file that only you can read, and not in a keychain.`,
+    );
+  }
+}

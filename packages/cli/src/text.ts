@@ -1,0 +1,86 @@
+// Text for a terminal: what others wrote made harmless, widths in cells, and times as people say them.
+
+const secondMs = 1000;
+const minuteMs = 60 * secondMs;
+const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
+
+/**
+ * Text that others wrote, safe to print on one line.
+ * SECURITY: escape sequences could rewrite what an approver reads or fill the clipboard (OSC 52); direction marks could
+ * reorder it. Each such character is shown as U+FFFD, so that one sees that something was there.
+ */
+export function clean(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
+}
+
+/** `clean` for the values inside a template; the words around them are ours. */
+export function line(
+  strings: TemplateStringsArray,
+  ...values: readonly (string | number)[]
+): string {
+  return String.raw({ raw: strings }, ...values.map((value) => clean(String(value))));
+}
+
+/** JSON whose strings no terminal can take for escape sequences; JSON itself escapes only C0. */
+export function toJson(value: unknown, indent: number): string {
+  return JSON.stringify(value, undefined, indent).replaceAll(
+    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+const segmenter = new Intl.Segmenter();
+const wide =
+  /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\uff01-\uff60]/u;
+
+/** Terminal cells that clean text takes: two for East Asian letters and emoji. */
+export function widthOf(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) {
+    return text.length;
+  }
+  let width = 0;
+  for (const { segment } of segmenter.segment(text)) {
+    width += wide.test(segment) ? 2 : 1;
+  }
+  return width;
+}
+
+/** The beginning of clean text that fits into `cells`, with an ellipsis where something was cut. */
+export function truncate(text: string, cells: number): string {
+  if (widthOf(text) <= cells) {
+    return text;
+  }
+  let kept = "";
+  let width = 0;
+  for (const { segment } of segmenter.segment(text)) {
+    width += wide.test(segment) ? 2 : 1;
+    if (width > cells - 1) {
+      break;
+    }
+    kept += segment;
+  }
+  return `${kept}…`;
+}
+
+/** A span of time as people say it: `3d`, `1h30m`, `29m`, `45s`. Rounds up, so that what is left never reads as nothing. */
+export function roughly(ms: number): string {
+  const span = Math.abs(ms);
+  if (span >= 2 * dayMs) {
+    return `${Math.round(span / dayMs)}d`;
+  }
+  if (span > hourMs - minuteMs) {
+    const minutes = Math.ceil(span / minuteMs);
+    return minutes % 60 === 0 ? `${minutes / 60}h` : `${Math.floor(minutes / 60)}h${minutes % 60}m`;
+  }
+  if (span > minuteMs - secondMs) {
+    return `${Math.ceil(span / minuteMs)}m`;
+  }
+  return `${Math.ceil(span / secondMs)}s`;
+}
+
+/** An ISO instant as seen from `now`: `in 29m`, `3m ago`. */
+export function relative(instant: string, now: number): string {
+  const distance = Date.parse(instant) - now;
+  return distance >= 0 ? `in ${roughly(distance)}` : `${roughly(distance)} ago`;
+}
