@@ -117,6 +117,18 @@ export class Devices {
     return revoked;
   }
 
+  /** Whether the device is this person's and was not revoked. */
+  async isUsable(device: DeviceId, person: PersonId): Promise<boolean> {
+    const row = await this.#store.db
+      .selectFrom("devices")
+      .select("id")
+      .where("id", "=", device)
+      .where("person_id", "=", person)
+      .where("revoked_at", "is", null)
+      .executeTakeFirst();
+    return row !== undefined;
+  }
+
   /** Whether a login of this device lives: it was not logged out, revoked, disabled or left to expire. */
   async isLoggedIn(device: DeviceId): Promise<boolean> {
     const row = await this.#store.db

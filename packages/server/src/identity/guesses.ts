@@ -11,6 +11,8 @@ export interface GuessLimits {
   readonly perTarget: number;
   /** Guesses by everybody in a window; also bounds the memory that this takes. */
   readonly overall: number;
+  /** Called when a limit stops the first guess of a window, not for those after it. `by` says which limit. */
+  readonly onLock: (by: "address" | "target" | "overall", address: string, target?: string) => void;
 }
 
 /**
@@ -21,6 +23,7 @@ export class Guesses {
   readonly #clock: Clock;
   readonly #limits: GuessLimits;
   readonly #counts = new Map<string, number>();
+  readonly #locked = new Set<string>();
   #overall = 0;
   #windowEndsAt = 0;
 
@@ -34,11 +37,16 @@ export class Guesses {
     this.#turnWindow();
     const { perAddress, perTarget, overall } = this.#limits;
     const [addressKey, targetKey] = keysOf(address, target);
-    if (
-      this.#overall >= overall ||
-      this.#count(addressKey) >= perAddress ||
-      this.#count(targetKey) >= perTarget
-    ) {
+    if (this.#overall >= overall) {
+      this.#lock("overall", "overall", address, target);
+      return false;
+    }
+    if (this.#count(addressKey) >= perAddress) {
+      this.#lock(addressKey, "address", address, target);
+      return false;
+    }
+    if (targetKey !== undefined && this.#count(targetKey) >= perTarget) {
+      this.#lock(targetKey, "target", address, target);
       return false;
     }
     this.#add(1, addressKey, targetKey);
@@ -59,8 +67,16 @@ export class Guesses {
     const now = this.#clock.now();
     if (now >= this.#windowEndsAt) {
       this.#counts.clear();
+      this.#locked.clear();
       this.#overall = 0;
       this.#windowEndsAt = now + this.#limits.windowMs;
+    }
+  }
+
+  #lock(key: string, ...lock: Parameters<GuessLimits["onLock"]>): void {
+    if (!this.#locked.has(key)) {
+      this.#locked.add(key);
+      this.#limits.onLock(...lock);
     }
   }
 

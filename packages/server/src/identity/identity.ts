@@ -1,0 +1,92 @@
+// Identity as one part: who people are, how their devices log in, and who is behind a call.
+
+import type { Clock, Random } from "@jitdb/shared/ids";
+import type { FastifyInstance } from "fastify";
+import type { Journal } from "../audit/journal.ts";
+import type { Trail } from "../audit/trail.ts";
+import type { Bus } from "../bus.ts";
+import type { DevicesConfig } from "../config/config.ts";
+import type { Store } from "../store/store.ts";
+import { type Authenticator, TokenAuthenticator } from "./authenticator.ts";
+import { Devices } from "./devices.ts";
+import { Artifacts } from "./oauth/artifacts.ts";
+import { DeviceLogins } from "./oauth/device-logins.ts";
+import { Logins } from "./oauth/logins.ts";
+import { PollingPace } from "./oauth/polling.ts";
+import { createLogin, createProvider } from "./oauth/provider.ts";
+import { addOauth } from "./oauth/routes.ts";
+import type { DeriveKey } from "./oauth/signing-key.ts";
+import { addPages } from "./pages/routes.ts";
+import { Sessions } from "./pages/sessions.ts";
+import type { People } from "./people.ts";
+import { UsedProofs } from "./proof.ts";
+
+export interface IdentityOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly trail: Trail;
+  readonly journal: Pick<Journal, "record">;
+  readonly bus: Bus;
+  readonly people: People;
+  /** HKDF from the master key: other bytes for each label. */
+  readonly deriveKey: DeriveKey;
+  /** Scheme, host and port, no trailing slash. */
+  readonly publicUrl: string;
+  readonly devices: DevicesConfig;
+  /** Gets failures inside the OAuth provider, for the server's log. */
+  readonly onError: (error: unknown) => void;
+}
+
+export interface Identity {
+  readonly devices: Devices;
+  readonly authenticator: Authenticator;
+  /**
+   * Adds the OAuth endpoints, discovery at the root, and the pages below /device and /setup, in scopes of their own.
+   * `request.ip` must be the client's (fastify's `trustProxy`), and paths below /setup must stay out of logs.
+   */
+  mount(app: FastifyInstance): Promise<void>;
+  /** Forgets what has expired; to be called every minute or so. */
+  sweep(): Promise<void>;
+}
+
+export async function createIdentity(options: IdentityOptions): Promise<Identity> {
+  const { store, clock, random, people, publicUrl, deriveKey } = options;
+  const artifacts = new Artifacts(store, clock);
+  const usedProofs = new UsedProofs(store, clock);
+  const devices = new Devices(options);
+  const provider = await createProvider({
+    publicUrl,
+    deriveKey,
+    people,
+    devices,
+    clock,
+    artifacts,
+    usedProofs,
+    logins: new Logins(options),
+    pace: new PollingPace(clock),
+    confirmLocalDevices: options.devices.confirm === "loopback",
+    onError: options.onError,
+  });
+  const deviceLogins = new DeviceLogins({
+    ...options,
+    createLogin: (person) => createLogin(provider, person),
+  });
+  const sessions = new Sessions({
+    artifacts,
+    people,
+    clock,
+    random,
+    publicUrl,
+    formKey: deriveKey("identity/forms", 32),
+  });
+  return {
+    devices,
+    authenticator: new TokenAuthenticator({ store, clock, usedProofs }),
+    async mount(app) {
+      await app.register(async (scope) => addOauth(scope, { provider, clock, publicUrl }));
+      await app.register(async (scope) => addPages(scope, { ...options, deviceLogins, sessions }));
+    },
+    sweep: () => artifacts.purge(),
+  };
+}
