@@ -3,12 +3,12 @@
 import type { JitdbError } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
+import type { Logger } from "pino";
 import type { Journal } from "../audit/journal.ts";
 import type { SessionEnd, Subject } from "../audit/record.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 import type { Executor } from "../credentials/executor.ts";
 import type { Turn } from "../gateway/turn.ts";
-import type { Logger } from "../logger.ts";
 
 export interface SetupOptions {
   /** Addresses or CIDR ranges that gateways connect from; for the database's own access rules. */
@@ -57,6 +57,8 @@ export interface SessionRequest {
   readonly subject: Subject;
   /** From this moment on nothing passes; epoch ms, by the clock of the ports. */
   readonly endsAt: number;
+  /** What the client is told then. */
+  readonly expired: () => JitdbError;
   readonly client: SessionClient;
   /** Gives up the login. */
   readonly signal: AbortSignal;

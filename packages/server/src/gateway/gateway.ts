@@ -9,7 +9,7 @@ import type { Config } from "../config/config.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { Authenticator } from "../identity/authenticator.ts";
 import type { Caller } from "../identity/caller.ts";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "pino";
 import type { Store } from "../store/store.ts";
 import type { EphemeralUserState } from "../store/tables.ts";
 

@@ -1,0 +1,405 @@
+// Relays one client's session: exact bytes both ways, each chunk walked and observed, nothing forwarded before its record.
+// The order of a turn: client bytes are observed as they come, the journal is flushed once (turn.ts), then they are written.
+
+import { timingSafeEqual } from "node:crypto";
+import type { Socket } from "node:net";
+import { type JitdbError, toJitdbError } from "@jitdb/shared/errors";
+import type { BackendKeyData } from "@jitdb/shared/postgres/backend";
+import { MessageWalker, type Segment } from "@jitdb/shared/postgres/decoder";
+import {
+  encodeBackendKeyData,
+  encodeReadyForQuery,
+  encodeTerminate,
+} from "@jitdb/shared/postgres/encoder";
+import { backendMessages, frontendMessages } from "@jitdb/shared/postgres/messages";
+import { parseStartupPacket } from "@jitdb/shared/postgres/startup";
+import type { SessionEnd } from "../../../audit/record.ts";
+import type { Forwarder } from "../../../gateway/turn.ts";
+import type {
+  Session,
+  SessionClient,
+  SessionPorts,
+  SessionRequest,
+  SessionSummary,
+} from "../../engine.ts";
+import { cancelBackend } from "./cancel.ts";
+import type { Connection } from "./connection.ts";
+import type { LoggedIn } from "./login.ts";
+import { encodeFatal, encodeWarning } from "./native-errors.ts";
+
+/** What becomes of statements that the session's end cut off. */
+export type CutResult = "unknown" | "terminated" | "refused";
+
+/** Keeps the audit of a session. Its records are appended to the journal, and flushed by the turn. */
+export interface SessionObserver {
+  /** Statements so far. */
+  readonly statements: number;
+  /**
+   * A part of a client message, before it is forwarded.
+   * @throws JitdbError `audit.unavailable`, or `postgres.protocol` for a body that breaks its grammar
+   */
+  client(chunk: Uint8Array, segment: Segment): void;
+  /** A part of a server message. Same errors. */
+  server(chunk: Uint8Array, segment: Segment): void;
+  /** The session is over. Never throws. */
+  end(result: CutResult): void;
+}
+
+/** In milliseconds. */
+const timing = {
+  /** A client that does not read is reset so long after its session was ended. */
+  resetAfterMs: 500,
+  /** An idle server closes its side of an ended session within this, or we do. */
+  closeAfterMs: 250,
+} as const;
+
+const cancelSecretBytes = 4;
+
+export interface RelayOptions {
+  readonly request: SessionRequest;
+  readonly ports: SessionPorts;
+  readonly login: LoggedIn;
+  readonly observer: SessionObserver;
+  /** For records and lists. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+export class Relay implements Session, Forwarder {
+  readonly backendPid: number;
+  readonly application: string;
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly encoding: string;
+  readonly closed: Promise<SessionSummary>;
+
+  readonly #request: SessionRequest;
+  readonly #ports: SessionPorts;
+  readonly #client: SessionClient;
+  readonly #observer: SessionObserver;
+  readonly #connection: Connection;
+  readonly #socket: Socket;
+  readonly #key: BackendKeyData;
+  /** SECURITY: the client's cancel key is ours: it works through the gateway, inside its grant, and nowhere else (invariant 16). */
+  readonly #clientKey: BackendKeyData;
+  /** What the client is greeted with, and what the server said behind it. */
+  readonly #greeting: Uint8Array;
+  readonly #rest: Uint8Array;
+
+  readonly #clientWalker = new MessageWalker("frontend");
+  readonly #serverWalker = new MessageWalker("backend");
+  /** Observed, and waiting for its records. */
+  #pending: Uint8Array[] = [];
+  /** Written, and not yet taken by the socket. */
+  #unconsumed = 0;
+  #notice: Uint8Array | undefined;
+
+  /** ReadyForQuery messages that the server owes. */
+  #owedReady = 0;
+  /** Messages of the extended protocol were sent, and no Sync behind them. */
+  #isUnsynced = false;
+  #isTerminated = false;
+
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #end: { readonly end: SessionEnd; readonly reason?: string | undefined } | undefined;
+  readonly #settleClosed: (summary: SessionSummary) => void;
+
+  constructor({ request, ports, login, observer, parameters }: RelayOptions) {
+    this.#request = request;
+    this.#ports = ports;
+    this.#client = request.client;
+    this.#observer = observer;
+    this.#connection = login.connection;
+    this.#socket = login.connection.socket;
+    this.#key = login.key;
+    this.#clientKey = {
+      processId: login.key.processId,
+      secret: ports.random.bytes(cancelSecretBytes),
+    };
+    this.#greeting = Buffer.concat([
+      ...login.greeting,
+      encodeBackendKeyData(this.#clientKey),
+      encodeReadyForQuery("idle"),
+    ]);
+    this.#rest = login.rest;
+    this.backendPid = login.key.processId;
+    this.parameters = parameters;
+    this.application = login.parameters.get("application_name") ?? "";
+    this.encoding = login.parameters.get("client_encoding") ?? "";
+    const { promise, resolve } = Promise.withResolvers<SessionSummary>();
+    this.closed = promise;
+    this.#settleClosed = resolve;
+    this.#socket.on("close", () => this.#onClose());
+  }
+
+  start(): void {
+    const socket = this.#socket;
+    if (this.#end !== undefined || socket.destroyed) {
+      return;
+    }
+    socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
+    socket.on("drain", () => this.#consume());
+    const isWritable = this.#client.write(this.#greeting);
+    if (this.#rest.length > 0) {
+      this.#onData(this.#rest);
+    }
+    if (isWritable) {
+      socket.resume();
+    }
+  }
+
+  receive(bytes: Uint8Array): void {
+    if (this.#isOver()) {
+      return;
+    }
+    this.#bytesIn += bytes.length;
+    try {
+      this.#clientWalker.push(bytes);
+      for (let part = this.#clientWalker.next(); part; part = this.#clientWalker.next()) {
+        this.#observer.client(bytes, part);
+        this.#noteClient(part);
+      }
+    } catch (error) {
+      this.#fail(toJitdbError(error));
+      return;
+    }
+    this.#pending.push(bytes);
+    this.#ports.turn.forward(this);
+  }
+
+  /**
+   * Writes what is recorded now. A statement whose last bytes come in this turn has not run: the server waits for the
+   * whole message. So where its record could not be written, closing the connection is enough for nothing of it to run.
+   */
+  forward(failure: JitdbError | undefined): void {
+    if (this.#end !== undefined) {
+      return;
+    }
+    if (failure !== undefined) {
+      this.#fail(failure);
+      return;
+    }
+    const socket = this.#socket;
+    socket.cork();
+    for (const bytes of this.#pending) {
+      this.#unconsumed += bytes.length;
+      socket.write(bytes);
+    }
+    socket.uncork();
+    this.#pending = [];
+    if (!socket.writableNeedDrain) {
+      this.#consume();
+    }
+  }
+
+  resume(): void {
+    if (this.#end === undefined) {
+      this.#socket.resume();
+    }
+  }
+
+  clientClosed(): void {
+    // Behind a Terminate the server finishes what it has and closes, as it does for a direct client.
+    if (!this.#isTerminated) {
+      this.abandon("client_closed");
+    }
+  }
+
+  abandon(end: SessionEnd): void {
+    if (this.#begin(end, undefined, "unknown")) {
+      this.#disconnect();
+    }
+  }
+
+  end(end: SessionEnd, error: JitdbError): void {
+    this.#close(end, error, "terminated");
+  }
+
+  notify(message: string, hint: string): void {
+    this.#notice = encodeWarning(message, hint);
+    this.#sendNotice();
+  }
+
+  takesCancel(startup: Uint8Array): boolean {
+    const packet = parseStartupPacket(startup);
+    const { processId, secret } = this.#clientKey;
+    return (
+      packet.kind === "cancel" &&
+      packet.processId === processId &&
+      packet.secret.length === secret.length &&
+      timingSafeEqual(packet.secret, secret)
+    );
+  }
+
+  async cancel(): Promise<void> {
+    if (this.#end === undefined) {
+      await cancelBackend(this.#request.database, this.#key);
+    }
+  }
+
+  #onData(chunk: Uint8Array): void {
+    if (this.#isOver()) {
+      return;
+    }
+    try {
+      this.#serverWalker.push(chunk);
+      for (let part = this.#serverWalker.next(); part; part = this.#serverWalker.next()) {
+        this.#observer.server(chunk, part);
+        this.#noteServer(part);
+      }
+    } catch (error) {
+      // The walker stands where nothing can be injected any more, and the chunk stays here: the client sees a cut.
+      this.#failServer(toJitdbError(error));
+      return;
+    }
+    this.#bytesOut += chunk.length;
+    if (!this.#client.write(chunk)) {
+      this.#socket.pause();
+    }
+    this.#sendNotice();
+  }
+
+  #noteClient({ type, last }: Segment): void {
+    if (!last) {
+      return;
+    }
+    switch (type) {
+      case frontendMessages.Query:
+      case frontendMessages.Sync:
+      case frontendMessages.FunctionCall:
+        this.#owedReady += 1;
+        this.#isUnsynced = false;
+        return;
+      case frontendMessages.Terminate:
+        this.#isTerminated = true;
+        return;
+      default:
+        this.#isUnsynced = true;
+    }
+  }
+
+  #noteServer({ type, last }: Segment): void {
+    if (last && type === backendMessages.ReadyForQuery) {
+      this.#owedReady = Math.max(0, this.#owedReady - 1);
+    }
+  }
+
+  /** A notice goes between two messages of the server, never into one. */
+  #sendNotice(): void {
+    if (this.#notice !== undefined && this.#end === undefined && this.#serverWalker.isAtEnd) {
+      this.#client.write(this.#notice);
+      this.#notice = undefined;
+    }
+  }
+
+  #consume(): void {
+    if (this.#unconsumed > 0 && this.#end === undefined) {
+      this.#client.consumed(this.#unconsumed);
+      this.#unconsumed = 0;
+    }
+  }
+
+  /** Checked at every read: a timer alone would be as late as the loop is busy. */
+  #isOver(): boolean {
+    if (this.#end === undefined && this.#ports.clock.now() >= this.#request.endsAt) {
+      this.end("expired", this.#request.expired());
+    }
+    return this.#end !== undefined;
+  }
+
+  /** The client's bytes can't go on: they are no PostgreSQL, or they can't be recorded. */
+  #fail(error: JitdbError): void {
+    if (error.code === "audit.unavailable") {
+      this.#close("audit_unavailable", error, "refused");
+    } else {
+      this.#close(error.code === "internal" ? "failed" : "protocol", error, "terminated");
+    }
+  }
+
+  #failServer(error: JitdbError): void {
+    if (error.code === "audit.unavailable") {
+      this.#close("audit_unavailable", error, "terminated");
+      return;
+    }
+    const { grant, session } = this.#request.subject;
+    this.#ports.log.warn({ err: error, grant, session }, "a database broke its protocol");
+    if (this.#begin("failed", error.message, "unknown")) {
+      this.#client.close();
+      this.#disconnect();
+    }
+  }
+
+  #close(end: SessionEnd, error: JitdbError, result: CutResult): void {
+    if (!this.#begin(end, error.message, result)) {
+      return;
+    }
+    if (this.#serverWalker.isAtEnd) {
+      this.#client.write(encodeFatal(error));
+    }
+    this.#client.close();
+    // SECURITY: a client that never reads must not keep its stream beyond the end.
+    setTimeout(() => this.#client.reset(error), timing.resetAfterMs).unref();
+    this.#disconnect();
+  }
+
+  /** True for the first reason to end; the others come too late. */
+  #begin(end: SessionEnd, reason: string | undefined, result: CutResult): boolean {
+    if (this.#end !== undefined) {
+      return false;
+    }
+    this.#end = { end, reason };
+    this.#pending = [];
+    this.#observer.end(result);
+    return true;
+  }
+
+  #disconnect(): void {
+    const socket = this.#socket;
+    socket.removeAllListeners("data");
+    const isIdle = this.#owedReady === 0 && !this.#isUnsynced && this.#clientWalker.isAtEnd;
+    if (isIdle) {
+      socket.resume();
+      socket.end(encodeTerminate());
+      setTimeout(() => this.#destroy(), timing.closeAfterMs).unref();
+      return;
+    }
+    this.#destroy();
+    // A backend does not look whether its client is there while it works.
+    cancelBackend(this.#request.database, this.#key).catch((error: unknown) => {
+      const { grant, session } = this.#request.subject;
+      this.#ports.log.warn({ err: error, grant, session }, "an ended session was not cancelled");
+    });
+  }
+
+  /**
+   * SECURITY: by a reset where there is one. After a mere close the server's next answer would still go out, and the
+   * server would go on to the statements that it has read already; a failed write ends it.
+   */
+  #destroy(): void {
+    const { socket, transport } = this.#connection;
+    if (isTcp(transport)) {
+      transport.resetAndDestroy();
+    }
+    transport.destroy();
+    socket.destroy();
+  }
+
+  #onClose(): void {
+    if (
+      this.#begin(this.#isTerminated ? "client_closed" : "database_closed", undefined, "unknown")
+    ) {
+      this.#client.close();
+    }
+    const { end = "failed", reason } = this.#end ?? {};
+    this.#settleClosed({
+      end,
+      reason,
+      statements: this.#observer.statements,
+      bytesIn: this.#bytesIn,
+      bytesOut: this.#bytesOut,
+    });
+  }
+}
+
+function isTcp(socket: Socket): boolean {
+  return socket.remoteFamily !== undefined;
+}
