@@ -9,6 +9,7 @@ export const styleSheet = `:root {
   --text: #16201c;
   --soft: #5a6761;
   --line: #d9deda;
+  --edge: #aab4ae;
   --field: #ffffff;
   --inset: #f3f5f3;
   --accent: #0b6b50;
@@ -26,6 +27,7 @@ export const styleSheet = `:root {
     --text: #e8eeea;
     --soft: #9eaaa4;
     --line: #2c3531;
+    --edge: #4d5a54;
     --field: #0f1412;
     --inset: #101613;
     --accent: #4cc39a;
@@ -48,7 +50,7 @@ header span { margin-left: auto; color: var(--soft); font-size: .875rem; overflo
 main { width: 100%; max-width: 27rem; background: var(--card); border: 1px solid var(--line); border-radius: 1rem;
   padding: 1.5rem 1.25rem 1.4rem; box-shadow: var(--shadow); }
 @media (min-width: 32rem) {
-  body { padding-top: 12vh; }
+  body { padding-top: min(12vh, 6rem); }
   main { padding: 2rem 2rem 1.9rem; }
 }
 h1 { margin: 0 0 .4rem; font-size: 1.45rem; line-height: 1.25; letter-spacing: -.015em; text-wrap: balance; }
@@ -62,17 +64,17 @@ p { margin: 0 0 1.1rem; }
 .badge svg { width: 1.5rem; height: 1.5rem; }
 form { margin: 0; }
 label { display: block; font-weight: 600; font-size: .9375rem; margin: 1rem 0 .35rem; }
-input { width: 100%; font: inherit; color: inherit; background: var(--field); border: 1px solid var(--line);
+input { width: 100%; font: inherit; color: inherit; background: var(--field); border: 1px solid var(--edge);
   border-radius: .6rem; padding: .7rem .8rem; min-height: 3rem; }
 input[readonly] { background: var(--inset); color: var(--soft); }
 input.code { font: 600 1.5rem/1.2 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   letter-spacing: .14em; text-align: center; text-transform: uppercase; padding: .8rem .5rem; }
-input.code::placeholder { color: var(--line); }
+input.code::placeholder { color: var(--edge); font-weight: 400; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 button { width: 100%; min-height: 3rem; margin-top: 1.25rem; font: inherit; font-weight: 600; cursor: pointer;
   border-radius: .6rem; border: 1px solid transparent; background: var(--accent); color: var(--on-accent); }
 button:hover { background: var(--accent-strong); }
-button.no { background: transparent; color: var(--danger); border-color: var(--line); margin-top: .6rem; }
+button.no { background: transparent; color: var(--danger); border-color: var(--edge); margin-top: .6rem; }
 button.no:hover { background: var(--danger-inset); }
 button.link { width: auto; min-height: 0; margin: 0; padding: 0; border: 0; background: none; color: var(--accent);
   font-weight: 400; text-decoration: underline; text-underline-offset: .15em; }
@@ -92,7 +94,8 @@ dd { margin: 0; flex: 1; overflow-wrap: anywhere; }
 dd small { color: var(--soft); font-size: .875rem; white-space: nowrap; }
 code { font: .9375em ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 pre { margin: .6rem 0 0; padding: .75rem .9rem; border-radius: .6rem; background: var(--inset); border: 1px solid var(--line);
-  overflow-x: auto; }
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+main > :last-child { margin-bottom: 0; }
 .foot { margin: 1.25rem 0 0; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .875rem; }
 .foot form { display: inline; }
 @media (prefers-reduced-motion: no-preference) { button { transition: background-color .12s; } }

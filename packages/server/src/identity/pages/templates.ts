@@ -39,7 +39,8 @@ ${notice(problem)}<form method="get" action="/device">
 <input class="code" id="user_code" name="user_code" placeholder="XXXX-XXXX" required autofocus maxlength="20" autocomplete="off" autocapitalize="characters" spellcheck="false">
 <button>Continue</button>
 </form>
-<p class="foot">No code yet? Run <code>jitdb login ${this.#publicUrl}</code> in a terminal.</p>`,
+<div class="foot">No code yet? Run this in a terminal:
+<pre><code>jitdb login ${this.#publicUrl}</code></pre></div>`,
     );
   }
 
@@ -75,7 +76,7 @@ ${hidden(view)}<input type="hidden" name="user_code" value="${view.userCode}">
 <div><dt>Address</dt><dd>${view.address}</dd></div>
 <div><dt>Asked</dt><dd>${formatTime(view.requestedAt)} <small>(${formatAge(view.now - view.requestedAt)})</small></dd></div>
 </dl>
-<p class="notice plain">Did somebody send you this code or link? Then say no: they would be logged in with your name.</p>
+<p class="notice plain"><b>Did somebody send you this code or link?</b> Then say no: they would be logged in with your name.</p>
 <form method="post" action="/device/decide">
 ${hidden(view)}<input type="hidden" name="user_code" value="${view.userCode}">
 <button name="decision" value="approve">Yes, let it in</button>
