@@ -49,12 +49,18 @@ export interface RecordedText {
   readonly masked?: readonly Mask[] | undefined;
 }
 
+/** Bytes that were too long to keep. */
+export interface TruncatedBytes {
+  readonly length: number;
+  readonly sha256: string;
+  readonly truncated: true;
+}
+
 /** A bound parameter: `null` is SQL's NULL, text format as text, binary format and invalid UTF-8 as base64. */
-export type RecordedParameter =
-  | RecordedBytes
-  | null
-  | { readonly masked: string }
-  | { readonly length: number; readonly sha256: string; readonly truncated: true };
+export type RecordedParameter = RecordedBytes | null | { readonly masked: string } | TruncatedBytes;
+
+/** The parameters in order; or, of a message that was too long to keep, all of the bytes that hold them. */
+export type RecordedParameters = readonly RecordedParameter[] | TruncatedBytes;
 
 /** A statement that an Execute or Bind may mean. The one that ran is named by the outcome's `parse`. */
 export interface Candidate {
@@ -66,7 +72,7 @@ export interface Candidate {
   /** The statement.bind record's id. */
   readonly bind?: string | undefined;
   /** Left out where they are long: the statement.bind record has them. */
-  readonly parameters?: readonly RecordedParameter[] | undefined;
+  readonly parameters?: RecordedParameters | undefined;
 }
 
 export type StatementResult =
@@ -181,7 +187,8 @@ export interface AuditFields {
 
   "user.planned": UserFields;
   "user.created": UserFields & { readonly oid?: number };
-  "user.locked": UserFields;
+  /** Logins are stopped and no session is left; late by so much. */
+  "user.locked": UserFields & { readonly latenessMs?: number };
   "user.terminated": UserFields & { readonly backends: number };
   /** What the user left behind and what became of it: one sentence each. */
   "user.cleaned": UserFields & { readonly steps: readonly string[] };
@@ -234,7 +241,7 @@ export interface AuditFields {
     readonly statement: string;
     readonly portal: RecordedBytes;
     readonly candidates: readonly Candidate[];
-    readonly parameters: readonly RecordedParameter[];
+    readonly parameters: RecordedParameters;
     readonly encoding: string;
   };
   "statement.intent": (
@@ -251,7 +258,7 @@ export interface AuditFields {
         readonly protocol: "function";
         /** OID in pg_proc. */
         readonly function: number;
-        readonly parameters: readonly RecordedParameter[];
+        readonly parameters: RecordedParameters;
       }
   ) & { readonly statement: string; readonly encoding: string };
   "statement.outcome": {
@@ -259,7 +266,7 @@ export interface AuditFields {
     readonly result: StatementResult;
     /** Which result of a Query with several statements, from 0. */
     readonly index?: number;
-    /** Which candidate of the intent it was. */
+    /** Which candidate of the intent it was; absent where that can't be known. */
     readonly parse?: string | null;
     readonly bind?: string;
     readonly tag?: string;
@@ -271,7 +278,7 @@ export interface AuditFields {
     readonly durationMs: number;
     readonly sqlstate?: string;
     /** What the server said after it: no transaction, in one, in a failed one. */
-    readonly transaction?: "idle" | "open" | "failed";
+    readonly transaction?: "idle" | "transaction" | "failed";
   };
 
   /** First record of every segment. */

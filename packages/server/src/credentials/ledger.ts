@@ -8,17 +8,28 @@ import {
   type GrantId,
   type Random,
 } from "@jitdb/shared/ids";
-import type { Kysely, Selectable } from "kysely";
-import type { Tables } from "../store/tables.ts";
+import type { Kysely, Selectable, SelectQueryBuilder, Updateable } from "kysely";
+import type { EphemeralUserState, Tables } from "../store/tables.ts";
 import { createUserName } from "./names.ts";
 
 export type LedgerRow = Selectable<Tables["ephemeral_users"]>;
+type Candidates = SelectQueryBuilder<Tables, "ephemeral_users", { id: EphemeralUserId }>;
+type LedgerFields = Updateable<Tables["ephemeral_users"]>;
 
-/** Durations in milliseconds. */
+/** Milliseconds. */
 export const ledgerLimits = {
-  /** A step of an executor never takes longer; each step renews the lease. */
-  leaseMs: 30_000,
+  /** Longer than any step of an executor takes; each step renews it. */
+  leaseMs: 60_000,
 } as const;
+
+/** From where a user may go where. Back to planned: it has to be made again, with another password or because it vanished. */
+export const nextUserStates: Readonly<Record<EphemeralUserState, readonly EphemeralUserState[]>> = {
+  planned: ["created", "locked", "dropped", "quarantined"],
+  created: ["planned", "locked", "dropped", "quarantined"],
+  locked: ["dropped", "quarantined"],
+  quarantined: ["dropped"],
+  dropped: [],
+};
 
 export interface UserPlan {
   readonly grantId: GrantId;
@@ -69,4 +80,199 @@ export async function planUser(
     })
     .execute();
   return { id, userName };
+}
+
+/** One server's view of the ledger. */
+export class Ledger {
+  readonly #db: Kysely<Tables>;
+  readonly #clock: Clock;
+  readonly #owner: string;
+
+  /** @param owner names this process in leases; unique */
+  constructor(db: Kysely<Tables>, clock: Clock, owner: string) {
+    this.#db = db;
+    this.#clock = clock;
+    this.#owner = owner;
+  }
+
+  /** The same ledger inside a transaction. */
+  within(tx: Kysely<Tables>): Ledger {
+    return new Ledger(tx, this.#clock, this.#owner);
+  }
+
+  /** Hands users whose time is over to the loop of the end, whether or not anybody has ended their grants. */
+  async markDue(): Promise<void> {
+    await this.#db
+      .updateTable("ephemeral_users")
+      .set(({ ref }) => ({ end_due_at: ref("valid_until") }))
+      .where("end_due_at", "is", null)
+      .where("valid_until", "<=", this.#clock.now())
+      .where("state", "!=", "dropped")
+      .execute();
+  }
+
+  /** Takes users of a database whose end is due, the longest due first. */
+  async claimEnds(databaseName: string, limit: number): Promise<readonly LedgerRow[]> {
+    return await this.#claim(
+      this.#claimable(databaseName)
+        .where("state", "!=", "dropped")
+        .where("end_due_at", "<=", this.#clock.now())
+        .orderBy("end_due_at")
+        .limit(limit),
+    );
+  }
+
+  /** Takes users of a database that are to be made; never one whose time is over. */
+  async claimStarts(databaseName: string, limit: number): Promise<readonly LedgerRow[]> {
+    const now = this.#clock.now();
+    return await this.#claim(
+      this.#claimable(databaseName)
+        .where("state", "=", "planned")
+        .where("end_due_at", "is", null)
+        .where("valid_until", ">", now)
+        .where(({ exists, selectFrom }) =>
+          exists(
+            selectFrom("grants")
+              .select("grants.id")
+              .whereRef("grants.id", "=", "ephemeral_users.grant_id")
+              .where("grants.starts_at", "<=", now),
+          ),
+        )
+        .orderBy("created_at")
+        .limit(limit),
+    );
+  }
+
+  /** Keeps the lease on a row while it is worked on; false if somebody else has it by now. */
+  async renew(id: EphemeralUserId): Promise<boolean> {
+    return await this.#update(id, { leased_until: this.#clock.now() + ledgerLimits.leaseMs });
+  }
+
+  /** Moves a row of ours on, from any state that leads there, and keeps the lease; false if nothing was to move. */
+  async advance(
+    id: EphemeralUserId,
+    state: EphemeralUserState,
+    fields: LedgerFields = {},
+  ): Promise<boolean> {
+    const from = Object.entries(nextUserStates).filter(([, next]) => next.includes(state));
+    const moved = await this.#db
+      .updateTable("ephemeral_users")
+      .set({ ...fields, state })
+      .where("id", "=", id)
+      .where("leased_by", "=", this.#owner)
+      .where(
+        "state",
+        "in",
+        from.map(([name]) => name as EphemeralUserState),
+      )
+      .returning("id")
+      .executeTakeFirst();
+    return moved !== undefined;
+  }
+
+  /** Lets go of a row of ours. */
+  async release(id: EphemeralUserId, fields: LedgerFields = {}): Promise<void> {
+    await this.#update(id, { ...fields, leased_by: null, leased_until: 0 });
+  }
+
+  /** Lets go of every row, whoever holds it. Only for the start of a server that is the store's only one. */
+  async releaseAll(): Promise<void> {
+    await this.#db
+      .updateTable("ephemeral_users")
+      .set({ leased_by: null, leased_until: 0 })
+      .where("leased_by", "is not", null)
+      .execute();
+  }
+
+  /** Gives users whose passwords came from a lost master key new ones, by making them again. */
+  async adoptKey(keyId: string): Promise<void> {
+    await this.#db
+      .updateTable("ephemeral_users")
+      .set(({ eb, ref }) => ({
+        state: "planned",
+        key_id: keyId,
+        generation: eb(ref("generation"), "+", 1),
+        next_attempt_at: this.#clock.now(),
+      }))
+      .where("state", "in", ["planned", "created"])
+      .where("end_due_at", "is", null)
+      .where("key_id", "!=", keyId)
+      .execute();
+  }
+
+  /** Plans a user again whose role has vanished from its database. */
+  async replan(userName: string): Promise<boolean> {
+    const replanned = await this.#db
+      .updateTable("ephemeral_users")
+      .set({ state: "planned", oid: null, next_attempt_at: this.#clock.now() })
+      .where("user_name", "=", userName)
+      .where("state", "=", "created")
+      .where("end_due_at", "is", null)
+      .where("leased_until", "<=", this.#clock.now())
+      .returning("id")
+      .executeTakeFirst();
+    return replanned !== undefined;
+  }
+
+  /** Every user of a database that may still exist. */
+  async living(databaseName: string): Promise<readonly LedgerRow[]> {
+    return await this.#db
+      .selectFrom("ephemeral_users")
+      .selectAll()
+      .where("database_name", "=", databaseName)
+      .where("state", "!=", "dropped")
+      .execute();
+  }
+
+  /** Names of the databases in which users may still exist. */
+  async inhabited(): Promise<ReadonlySet<string>> {
+    const rows = await this.#db
+      .selectFrom("ephemeral_users")
+      .select("database_name")
+      .distinct()
+      .where("state", "!=", "dropped")
+      .execute();
+    return new Set(rows.map((row) => row.database_name));
+  }
+
+  async ofGrant(grantId: GrantId): Promise<LedgerRow | undefined> {
+    return await this.#db
+      .selectFrom("ephemeral_users")
+      .selectAll()
+      .where("grant_id", "=", grantId)
+      .executeTakeFirst();
+  }
+
+  #claimable(databaseName: string) {
+    const now = this.#clock.now();
+    return this.#db
+      .selectFrom("ephemeral_users")
+      .select("id")
+      .where("database_name", "=", databaseName)
+      .where("next_attempt_at", "<=", now)
+      .where("leased_until", "<=", now);
+  }
+
+  async #claim(candidates: Candidates): Promise<readonly LedgerRow[]> {
+    const now = this.#clock.now();
+    return await this.#db
+      .updateTable("ephemeral_users")
+      .set({ leased_by: this.#owner, leased_until: now + ledgerLimits.leaseMs })
+      .where("id", "in", candidates)
+      // Again, outside the sub-query: of two servers that chose the same row, the second finds it leased.
+      .where("leased_until", "<=", now)
+      .returningAll()
+      .execute();
+  }
+
+  async #update(id: EphemeralUserId, fields: LedgerFields): Promise<boolean> {
+    const updated = await this.#db
+      .updateTable("ephemeral_users")
+      .set(fields)
+      .where("id", "=", id)
+      .where("leased_by", "=", this.#owner)
+      .returning("id")
+      .executeTakeFirst();
+    return updated !== undefined;
+  }
 }

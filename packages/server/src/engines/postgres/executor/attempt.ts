@@ -6,7 +6,8 @@ import type { Obstacle, Remedy, StepResult } from "../../../credentials/executor
 export interface Attempt {
   /** Completes "Could not …". */
   readonly what: string;
-  readonly remedy: Remedy;
+  /** Asked for only after a refusal. */
+  readonly remedy: () => Remedy;
   /** Returns what it did, a sentence each. */
   readonly work: () => Promise<readonly string[]>;
 }
@@ -29,7 +30,7 @@ export async function attempt({ what, remedy, work }: Attempt): Promise<StepResu
     }
     return error.code === sqlstates.undefinedObject
       ? { did: [], obstacles: [] }
-      : { did: [], obstacles: [toObstacle(what, remedy, error)] };
+      : { did: [], obstacles: [toObstacle(what, remedy(), error)] };
   }
 }
 

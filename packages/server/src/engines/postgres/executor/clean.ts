@@ -119,25 +119,34 @@ async function removeObject(
   options: CleanOptions,
   object: Leftover,
 ): Promise<StepResult> {
-  const keeps = dataTypes.includes(object.type) && options.leftovers === "keep";
-  const drop = dropStatement(object);
-  const forced = canCascade(object) ? `${drop} CASCADE` : drop;
-  const remedy = { database, statements: [keeps ? handOver(object) : forced] };
+  const what = `the ${object.type} ${object.identity}`;
+  const mayKeep = options.leftovers === "keep" && dataTypes.includes(object.type);
+  // What a superuser would run if the admin is refused; narrowed down as soon as it is known.
+  let statements: readonly string[] = [forcedDrop(object)];
   return await attempt({
-    what: `${keeps ? "keep" : "drop"} the ${object.type} ${object.identity} of ${user.name}`,
-    remedy,
+    what: `remove ${what} of ${user.name}`,
+    remedy: () => ({ database, statements }),
     work: () =>
       connection.transaction(async (transaction) => {
         if (!(await isOwnedBy(transaction, user.oid, object))) {
           // Gone with another one already, or handed over with the table that it belongs to.
           return [];
         }
-        if (keeps && !(await isEmptyContainer(transaction, object))) {
-          return await surrender(transaction, object);
+        if (mayKeep && !(await isEmptyContainer(transaction, object))) {
+          statements = [...(await surrenderStatements(transaction, object)), handOver(object)];
+          await runAll(transaction, statements);
+          return [`handed ${what} to ${keeperRole}`];
         }
-        return await dropObject(transaction, user, object, drop);
+        await runAll(transaction, [await safeDrop(transaction, user, object)]);
+        return [`dropped ${what}`];
       }, database),
   });
+}
+
+async function runAll(transaction: AdminTransaction, statements: readonly string[]): Promise<void> {
+  for (const statement of statements) {
+    await transaction.query(statement);
+  }
 }
 
 /** Schemas without content and types without columns are no data. */
@@ -153,27 +162,18 @@ async function isEmptyContainer(transaction: AdminTransaction, object: Leftover)
   return row?.used === false;
 }
 
-async function surrender(
-  transaction: AdminTransaction,
-  object: Leftover,
-): Promise<readonly string[]> {
-  for (const statement of await surrenderStatements(transaction, object)) {
-    await transaction.query(statement);
-  }
-  await transaction.query(handOver(object));
-  return [`handed the ${object.type} ${object.identity} to ${keeperRole}`];
-}
-
-async function dropObject(
+/** With somebody else's things in the way it is refused, and the refusal names them; a person has to decide. */
+async function safeDrop(
   transaction: AdminTransaction,
   user: CleanUser,
   object: Leftover,
-  drop: string,
-): Promise<readonly string[]> {
+): Promise<string> {
   const strangers = await findStrangers(transaction, object, user.oid);
-  // With somebody else's things in the way it is refused, and the refusal names them; a person has to decide.
-  await transaction.query(strangers.length === 0 && canCascade(object) ? `${drop} CASCADE` : drop);
-  return [`dropped the ${object.type} ${object.identity}`];
+  return strangers.length === 0 ? forcedDrop(object) : dropStatement(object);
+}
+
+function forcedDrop(object: Leftover): string {
+  return canCascade(object) ? `${dropStatement(object)} CASCADE` : dropStatement(object);
 }
 
 function canCascade({ type }: Leftover): boolean {
@@ -209,7 +209,7 @@ async function dropTheRest(
   const statement = `DROP OWNED BY ${quoteName(user.name)}`;
   return await attempt({
     what: `take back the privileges that name ${user.name}`,
-    remedy: { database, statements: [statement] },
+    remedy: () => ({ database, statements: [statement] }),
     work: () =>
       connection.transaction(async (transaction) => {
         await transaction.query(statement);

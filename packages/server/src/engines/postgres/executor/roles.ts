@@ -100,7 +100,7 @@ export async function lockRole(
   const statement = `ALTER ROLE ${quoteName(user.name)} NOLOGIN PASSWORD NULL VALID UNTIL '-infinity'`;
   return await attempt({
     what: `lock ${user.name}`,
-    remedy: { database, statements: [statement] },
+    remedy: () => ({ database, statements: [statement] }),
     work: () =>
       connection.transaction(async (transaction) => {
         if ((await findRole(transaction, user)) === undefined) {
@@ -120,7 +120,7 @@ export async function dropRole(
   const statement = `DROP ROLE IF EXISTS ${quoteName(user.name)}`;
   return await attempt({
     what: `drop ${user.name}`,
-    remedy: { database, statements: [statement] },
+    remedy: () => ({ database, statements: [statement] }),
     work: () =>
       connection.transaction(async (transaction) => {
         if ((await findRole(transaction, user)) === undefined) {

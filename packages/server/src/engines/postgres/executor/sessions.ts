@@ -106,7 +106,7 @@ export async function rollbackPrepared(
     results.push(
       await attempt({
         what: `roll back the prepared transaction ${quoteLiteral(gid)} of ${owner}`,
-        remedy: { database, statements: [statement] },
+        remedy: () => ({ database, statements: [statement] }),
         work: async () => {
           await connection.runAs(owner, statement, database);
           return [`rolled back the prepared transaction ${quoteLiteral(gid)}`];

@@ -1,0 +1,217 @@
+// Makes, ends, reconciles and watches the ephemeral users of all databases. The ledger decides, the clock is a port, and
+// `tick` may be called at any time and as often as one likes: everything due is claimed once.
+
+import { JitdbError } from "@jitdb/shared/errors";
+import type { Clock, GrantId, Random } from "@jitdb/shared/ids";
+import { randomBase32 } from "@jitdb/shared/ids";
+import type { ScramCrypto } from "@jitdb/shared/postgres/scram/crypto";
+import type { Secret } from "@jitdb/shared/secret";
+import type { Logger } from "pino";
+import type { Trail } from "../audit/trail.ts";
+import type { Config, DatabaseConfig } from "../config/config.ts";
+import type { Engine } from "../engines/engine.ts";
+import type { Store } from "../store/store.ts";
+import type { EphemeralUserState } from "../store/tables.ts";
+import { DatabaseUsers, type LifeStep } from "./database-users.ts";
+import type { Problem } from "./executor.ts";
+import { deriveDatabaseKey } from "./keys.ts";
+import { Ledger } from "./ledger.ts";
+import { UserRecorder } from "./user-recorder.ts";
+
+/** Milliseconds, and one count. */
+export const serviceLimits = {
+  /** Between looks into the ledger. */
+  tickMs: 200,
+  /** Between looks for sessions that no gateway owns: two looks fit into the second that such a session may live. */
+  watchMs: 400,
+  /** Between tries to reconcile a database. */
+  reconcileMs: 5000,
+  /** Before users of a database that is not configured are looked at again, and how many at once. */
+  strandedRetryMs: 60_000,
+  strandedAtATime: 20,
+} as const;
+
+/** The gateway's part in telling its own sessions from strange ones. */
+export interface SessionOwner {
+  /** Resolves when every login that is under way now has ended one way or the other. */
+  loginsSettled(databaseName: string): Promise<void>;
+  ownedBackends(databaseName: string): readonly number[];
+}
+
+export interface CredentialsPorts {
+  readonly config: Pick<Config, "databases" | "masterKey">;
+  /** Part of every user's name, 1–5 of [a-z0-9]. */
+  readonly installation: string;
+  readonly engines: readonly Pick<Engine, "name" | "createExecutor">[];
+  readonly store: Store;
+  readonly trail: Trail;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly crypto: ScramCrypto;
+  readonly log: Logger;
+  readonly sessions: SessionOwner;
+  /** Is told of every step that a database has done. What it returns is waited for. */
+  readonly afterStep?: (userName: string, step: LifeStep) => Promise<void>;
+}
+
+/** The user of a grant, as the ledger has it at this moment. */
+export interface GrantUser {
+  readonly state: EphemeralUserState;
+  readonly userName: string;
+  readonly password: Secret;
+  /** Why it is not there yet, if something stands in the way; for the log, never for the client. */
+  readonly problem?: string;
+}
+
+export class Credentials {
+  readonly #ports: CredentialsPorts;
+  readonly #ledger: Ledger;
+  readonly #recorder: UserRecorder;
+  readonly #databases: ReadonlyMap<string, DatabaseUsers>;
+  readonly #running = new Set<Promise<void>>();
+  #timer: NodeJS.Timeout | undefined;
+  #watchedAt = Number.NEGATIVE_INFINITY;
+  #reconciledAt = Number.NEGATIVE_INFINITY;
+
+  constructor(ports: CredentialsPorts) {
+    this.#ports = ports;
+    this.#ledger = new Ledger(ports.store.db, ports.clock, randomBase32(ports.random, 16));
+    this.#recorder = new UserRecorder({
+      store: ports.store,
+      ledger: this.#ledger,
+      trail: ports.trail,
+      onTrailError: (error) => ports.log.error({ err: error }, "audit records wait in the store"),
+    });
+    const databases = [...ports.config.databases.values()];
+    this.#databases = new Map(databases.map((one) => [one.name, this.#users(one)]));
+  }
+
+  /** Takes over what an earlier process left, then works by itself until `stop`. The store has to be this server's alone. */
+  async start(): Promise<void> {
+    await this.#ledger.releaseAll();
+    await this.#ledger.adoptKey(this.#ports.config.masterKey.id);
+    this.#timer = setInterval(() => this.#background(), serviceLimits.tickMs);
+    this.#background();
+  }
+
+  /** Begins nothing more, waits for what is under way, and lets go of the databases. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#running);
+    await Promise.all([...this.#databases.values()].map((users) => users.close()));
+  }
+
+  /** Does all that is due now; resolves when that is done. Others may call it at the same time. */
+  async tick(): Promise<void> {
+    await this.#ledger.markDue();
+    const inhabited = await this.#ledger.inhabited();
+    const now = this.#ports.clock.now();
+    const reconcile = now - this.#reconciledAt >= serviceLimits.reconcileMs;
+    const watch = now - this.#watchedAt >= serviceLimits.watchMs;
+    this.#reconciledAt = reconcile ? now : this.#reconciledAt;
+    this.#watchedAt = watch ? now : this.#watchedAt;
+    await Promise.all([
+      ...[...inhabited]
+        .filter((name) => !this.#databases.has(name))
+        .map((name) => this.#strand(name)),
+      ...[...this.#databases].flatMap(([name, users]) => [
+        ...(reconcile ? [users.reconcile()] : []),
+        ...(inhabited.has(name) ? [users.work()] : []),
+        ...(watch && inhabited.has(name) ? [users.watch()] : []),
+      ]),
+    ]);
+  }
+
+  /**
+   * The user of a grant and its password; a user that is there is proven to be safe once more (invariant 32).
+   * @throws JitdbError `grant.unknown`, `database.unknown`, `database.unsafe_profile`, `database.unavailable`, `database.misconfigured`
+   */
+  async userFor(grantId: GrantId): Promise<GrantUser> {
+    const row = await this.#ledger.ofGrant(grantId);
+    if (row === undefined) {
+      throw new JitdbError("grant.unknown", `The grant ${grantId} has no database user.`);
+    }
+    const users = this.#databases.get(row.database_name);
+    if (users === undefined) {
+      throw new JitdbError("database.unknown", `${row.database_name} is no longer configured.`);
+    }
+    if (row.state === "created") {
+      await users.assertSafe(row);
+    }
+    return {
+      state: row.state,
+      userName: row.user_name,
+      password: users.passwordOf(row),
+      ...(row.last_error !== null && { problem: row.last_error }),
+    };
+  }
+
+  /** A database was taken out of the configuration while users of it were alive: only a person can end them now. */
+  async #strand(databaseName: string): Promise<void> {
+    for (const row of await this.#ledger.claimEnds(databaseName, serviceLimits.strandedAtATime)) {
+      const error = `${databaseName} is no longer configured, so its users cannot be ended.`;
+      const name = `"${row.user_name}"`;
+      const remedy = `DROP OWNED BY ${name};\nDROP ROLE ${name};\n`;
+      await this.#recorder.transition(row, "quarantined", {}, [
+        { kind: "user.quarantined", error, remedy },
+      ]);
+      await this.#ledger.release(row.id, {
+        last_error: error,
+        remedy_sql: remedy,
+        next_attempt_at: this.#ports.clock.now() + serviceLimits.strandedRetryMs,
+      });
+    }
+  }
+
+  #users(database: DatabaseConfig): DatabaseUsers {
+    const { engines, config, installation, clock, crypto, log, sessions, afterStep } = this.#ports;
+    return new DatabaseUsers({
+      name: database.name,
+      databaseName: database.database,
+      installation,
+      databaseKey: deriveDatabaseKey(config.masterKey, database.name),
+      executor: createExecutor(engines, database),
+      ledger: this.#ledger,
+      recorder: this.#recorder,
+      clock,
+      crypto,
+      log,
+      ownedBackends: async () => {
+        await sessions.loginsSettled(database.name);
+        return sessions.ownedBackends(database.name);
+      },
+      afterStep: afterStep ?? (async () => {}),
+    });
+  }
+
+  #background(): void {
+    const tick = this.tick()
+      .catch((error: unknown) => this.#ports.log.error({ err: error }, "the ledger cannot be read"))
+      .finally(() => this.#running.delete(tick));
+    this.#running.add(tick);
+  }
+}
+
+/** Everything that is wrong with a database's set-up, each with its fix; for `jitdb-server check`. */
+export async function checkDatabase(
+  engines: readonly Pick<Engine, "name" | "createExecutor">[],
+  database: DatabaseConfig,
+): Promise<readonly Problem[]> {
+  const executor = createExecutor(engines, database);
+  try {
+    return await executor.inspect();
+  } finally {
+    await executor.close();
+  }
+}
+
+function createExecutor(
+  engines: readonly Pick<Engine, "name" | "createExecutor">[],
+  database: DatabaseConfig,
+) {
+  const engine = engines.find(({ name }) => name === database.engine);
+  if (engine === undefined) {
+    throw new JitdbError("config.invalid", `There is no engine called ${database.engine}.`);
+  }
+  return engine.createExecutor(database);
+}
