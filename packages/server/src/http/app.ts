@@ -2,7 +2,9 @@
 
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { Duplex } from "node:stream";
 import fastifyHelmet from "@fastify/helmet";
+import { JitdbError } from "@jitdb/shared/errors";
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
@@ -13,8 +15,9 @@ import type { Authenticator } from "../identity/authenticator.ts";
 import type { Store } from "../store/store.ts";
 import { AllowedMethods } from "./allowed-methods.ts";
 import { requireCaller } from "./authentication.ts";
-import { installErrorBorder } from "./errors.ts";
+import { answerError, installErrorBorder } from "./errors.ts";
 import { TrustedProxies } from "./proxies.ts";
+import { refuse } from "./refusal.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { databaseRoutes } from "./routes/databases.ts";
 import { grantRoutes } from "./routes/grants.ts";
@@ -59,6 +62,8 @@ export async function createApp(ports: AppPorts): Promise<FastifyInstance> {
     trustProxy: (address) => proxies.trusts(address),
     requestIdHeader: false,
     genReqId: () => randomBase32(random, 12),
+    clientErrorHandler: (error, socket) => refuseGarbage(error, socket),
+    frameworkErrors: (error, request, reply) => answerError(error, request, reply),
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -120,6 +125,15 @@ function createHttpServer(config: AppPorts["config"], handler: RequestListener):
   }
   const { cert, key } = config.tls;
   return createTlsServer({ ...limits, cert, key: key.reveal(), minVersion: "TLSv1.2" }, handler);
+}
+
+/** Bytes that are no HTTP, or heads that came too slowly or grew too large. */
+function refuseGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+  } else {
+    refuse(socket, new JitdbError("usage.invalid", "This is no request that HTTP knows."), "");
+  }
 }
 
 /** SECURITY: the route's pattern instead of the path: paths and queries can hold set-up tokens and user codes. */

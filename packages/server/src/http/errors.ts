@@ -15,13 +15,7 @@ export function errorBody(error: JitdbError, requestId: string): ApiError {
 
 /** Makes this the one place where errors of routes become answers. */
 export function installErrorBorder(app: FastifyInstance, allowedMethods: AllowedMethods): void {
-  app.setErrorHandler((thrown: FastifyError, request, reply) => {
-    const error = asJitdbError(thrown);
-    if (error.forms.http >= 500) {
-      request.log.error({ err: error, cause: error.cause, detail: error.detail }, error.message);
-    }
-    return send(reply, request, error, frameworkStatus(thrown));
-  });
+  app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) => {
     const allowed = allowedMethods.methodsOf(request.url);
     if (allowed.length === 0) {
@@ -34,6 +28,19 @@ export function installErrorBorder(app: FastifyInstance, allowedMethods: Allowed
       new JitdbError("api.method", message),
     );
   });
+}
+
+/** Turns anything thrown into an answer. What is the server's own fault goes to the log, with its cause. */
+export function answerError(
+  thrown: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const error = asJitdbError(thrown);
+  if (error.forms.http >= 500) {
+    request.log.error({ err: error, cause: error.cause, detail: error.detail }, error.message);
+  }
+  return send(reply, request, error, frameworkStatus(thrown));
 }
 
 function send(

@@ -1,18 +1,19 @@
 // WebSocket upgrades: who may open a tunnel or listen to events, decided before the upgrade completes (invariant 10).
 // Knows nothing of what is said on a connection afterwards.
 
-import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import { once } from "node:events";
+import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Journal } from "../../audit/journal.ts";
-import { type Authenticator, challengeFor } from "../../identity/authenticator.ts";
+import type { Authenticator } from "../../identity/authenticator.ts";
 import type { Caller } from "../../identity/caller.ts";
 import { calledUrl } from "../authentication.ts";
-import { errorBody } from "../errors.ts";
 import type { TrustedProxies } from "../proxies.ts";
+import { refuse } from "../refusal.ts";
 
 /** One kind of connection. */
 export interface WebSocketEndpoint {
@@ -35,20 +36,45 @@ export interface UpgradePorts {
   readonly endpoints: readonly WebSocketEndpoint[];
 }
 
-/** Answers every upgrade that `server` gets from now on. */
-export function serveWebSockets(server: Server, ports: UpgradePorts): void {
+/** How long connections may take to close before they are cut. */
+const closeTimeoutMs = 1000;
+
+/**
+ * Answers every upgrade that `server` gets from now on. `close` refuses further ones, gives open connections a moment
+ * to close, and cuts the rest; end them first.
+ */
+export function serveWebSockets(server: Server, ports: UpgradePorts): { close(): Promise<void> } {
   const doors = new Map(ports.endpoints.map((one) => [one.path, new Door(one, ports)]));
+  const sockets = new Set<Duplex>();
+  let closing = false;
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // A peer that goes away while it is being checked harms nobody; without a listener it would end the process.
     socket.on("error", () => socket.destroy());
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
     const [path = ""] = (request.url ?? "").split("?");
     const door = doors.get(path);
-    if (door === undefined) {
+    if (closing) {
+      refuse(socket, new JitdbError("tunnel.going_away", "The server is stopping."), "");
+    } else if (door === undefined) {
       refuse(socket, new JitdbError("api.unknown", "There is nothing at this path."), "");
-      return;
+    } else {
+      void door.open(request, socket, head);
     }
-    void door.open(request, socket, head);
   });
+  return {
+    async close() {
+      closing = true;
+      const all = [...sockets].map((socket) => once(socket, "close"));
+      const deadline = AbortSignal.timeout(closeTimeoutMs);
+      deadline.addEventListener("abort", () => {
+        for (const socket of sockets) {
+          socket.destroy();
+        }
+      });
+      await Promise.all(all);
+    },
+  };
 }
 
 /** One endpoint: its checks in order, its count of connections, its refusals on record. */
@@ -168,19 +194,4 @@ function checkHeaders(request: IncomingMessage, subprotocol: string): void {
       hint: "Check that CLI and server are of the same major version.",
     });
   }
-}
-
-/** Answers with plain HTTP and closes. */
-function refuse(socket: Duplex, error: JitdbError, requestId: string): void {
-  const body = JSON.stringify(errorBody(error, requestId));
-  const challenge = challengeFor(error.code);
-  const head = [
-    `HTTP/1.1 ${error.forms.http} ${STATUS_CODES[error.forms.http] ?? "Error"}`,
-    "Connection: close",
-    "Content-Type: application/json; charset=utf-8",
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    ...(challenge === undefined ? [] : [`WWW-Authenticate: ${challenge}`]),
-  ];
-  socket.once("finish", () => socket.destroy());
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
 }

@@ -1,0 +1,86 @@
+// jitdb-server check: every problem of the configuration and of its databases, each with its fix.
+
+import { exitCodes, toJitdbError } from "@jitdb/shared/errors";
+import type { Command } from "commander";
+import type { Config, DatabaseConfig } from "../config/config.ts";
+import { formatProblem, loadConfig } from "../config/load.ts";
+import type { Problem } from "../credentials/executor.ts";
+import { engineOf } from "../engines/engines.ts";
+import { configOption } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** A database that has said nothing by then is reported as such. */
+const inspectTimeoutMs = 20_000;
+
+interface CheckOptions {
+  readonly config: string;
+  readonly offline?: true;
+}
+
+export function addCheck(program: Command, terminal: Terminal): void {
+  program
+    .command("check")
+    .description("prove the configuration and the set-up of its databases")
+    .addOption(configOption())
+    .option("--offline", "look at the file only")
+    .action(async (options: CheckOptions) => {
+      process.exitCode = (await check(options, terminal)) ? exitCodes.ok : exitCodes.usage;
+    });
+}
+
+/** @returns whether nothing has to be mended */
+async function check(options: CheckOptions, terminal: Terminal): Promise<boolean> {
+  const { config, problems } = loadConfig(options.config);
+  for (const problem of problems) {
+    terminal.print(formatProblem(problem));
+  }
+  if (config === undefined) {
+    terminal.say(`${options.config} has to be mended before databases can be looked at.`);
+    return false;
+  }
+  const found = options.offline ? [] : await inspectAll(config);
+  for (const { database, severity, message, fix } of found) {
+    const mark = severity === "warning" ? "warning: " : "";
+    terminal.print(`${database}: ${mark}${message}\n    ${fix.replaceAll("\n", "\n    ")}`);
+  }
+  const errors = found.filter(({ severity }) => severity === "error").length;
+  const seen = options.offline
+    ? "Databases were not looked at."
+    : `${count(config.databases.size, "database")} looked at: ${count(errors, "problem")}.`;
+  terminal.say(`${options.config} is sound. ${seen}`);
+  return errors === 0;
+}
+
+async function inspectAll(config: Config): Promise<(Problem & { readonly database: string })[]> {
+  const perDatabase = await Promise.all(
+    [...config.databases.values()].map(async (database) =>
+      (await inspect(database)).map((problem) => ({ database: database.name, ...problem })),
+    ),
+  );
+  return perDatabase.flat();
+}
+
+async function inspect(database: DatabaseConfig): Promise<readonly Problem[]> {
+  const executor = engineOf(database).createExecutor(database);
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<readonly Problem[]>((resolve) => {
+    const message = `no answer within ${inspectTimeoutMs / 1000} seconds.`;
+    const fix = "Check that host and port can be reached from here.";
+    timer = setTimeout(() => resolve([{ severity: "error", message, fix }]), inspectTimeoutMs);
+  });
+  try {
+    return await Promise.race([executor.inspect(), silence]);
+  } catch (thrown) {
+    const error = toJitdbError(thrown);
+    // On the server's own console the detail helps, and harms nobody.
+    const message = [error.message, error.detail].filter(Boolean).join(" ");
+    return [{ severity: "error", message, fix: error.hint }];
+  } finally {
+    clearTimeout(timer);
+    await executor.close();
+  }
+}
+
+function count(number: number, noun: string): string {
+  return `${number === 0 ? "No" : number} ${noun}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,54 @@
+// jitdb-server init: an installation in a folder, with its first administrator.
+
+import { relative } from "node:path";
+import type { Command } from "commander";
+import { exampleSections } from "../config/template.ts";
+import { systemPorts } from "../system.ts";
+import { createInstallation } from "./installation.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface InitOptions {
+  readonly folder: string;
+  readonly admin: string;
+  readonly adminPasswordStdin?: true;
+  readonly publicUrl?: string;
+  readonly listen: string;
+}
+
+export function addInit(program: Command, terminal: Terminal): void {
+  program
+    .command("init")
+    .description("write jitdb.yaml, a master key and the first administrator")
+    .option("--folder <folder>", "where to write", ".")
+    .option("--admin <name>", "name of the first administrator", "admin")
+    .option("--admin-password-stdin", "read their password from stdin instead of making a link")
+    .option("--public-url <url>", "what people call the server, such as https://jitdb.example.com")
+    .option("--listen <address>", "address and port to listen on", "127.0.0.1:7480")
+    .action((options: InitOptions) => init(options, terminal));
+}
+
+async function init(options: InitOptions, terminal: Terminal): Promise<void> {
+  const password = options.adminPasswordStdin ? await terminal.readSecret() : undefined;
+  const { configFile, link } = await createInstallation(
+    {
+      folder: options.folder,
+      template: {
+        listen: options.listen,
+        publicUrl: options.publicUrl,
+        confirmDevices: "approval",
+        sections: exampleSections,
+      },
+      admin: { name: options.admin, password },
+    },
+    systemPorts(),
+  );
+  const shown = relative(process.cwd(), configFile);
+  terminal.say(`Wrote ${shown}, and beside it master.key and data. Back up master.key.`);
+  terminal.say(`Next: add a database and a policy to ${shown}, then run`);
+  terminal.say(`  jitdb-server check --config ${shown}`);
+  terminal.say(`  jitdb-server start --config ${shown}`);
+  if (link !== undefined) {
+    terminal.say(`Then ${options.admin} chooses a password here, until ${link.expiresAt}:`);
+    terminal.print(link.url);
+  }
+}

@@ -1,0 +1,71 @@
+// jitdb-server start: the server, until a signal ends it.
+
+import type { Command } from "commander";
+import type { Logger } from "pino";
+import { formatProblem, requireConfig } from "../config/load.ts";
+import { createLogger } from "../logger.ts";
+import type { RunningServer } from "../server.ts";
+import { systemPorts } from "../system.ts";
+import { configOption } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Sessions are told and rows are closed within it; then the process ends all the same. */
+const closeTimeoutMs = 10_000;
+
+export function addStart(program: Command, terminal: Terminal): void {
+  program
+    .command("start")
+    .description("run the server")
+    .addOption(configOption())
+    .action((options: { readonly config: string }) => start(options.config, terminal));
+}
+
+async function start(configFile: string, terminal: Terminal): Promise<void> {
+  const server = await launch(configFile, terminal);
+  terminal.print(`Ready: ${server.url}`);
+  await runUntilSignal(server, terminal);
+}
+
+/** Starts the server of a configuration file; warnings go to the person. */
+export async function launch(configFile: string, terminal: Terminal): Promise<RunningServer> {
+  const { config, problems, digest } = requireConfig(configFile);
+  for (const problem of problems) {
+    terminal.say(formatProblem(problem));
+  }
+  // Loaded here, because no other command needs the half of it.
+  const { startServer } = await import("../server.ts");
+  const logger = terminalLogger(terminal);
+  return await startServer(config, {
+    ...systemPorts(),
+    logger,
+    source: { file: configFile, digest },
+  });
+}
+
+function terminalLogger(terminal: Terminal): Logger {
+  const write = (line: string) => terminal.say(line.replace(/\n$/, ""));
+  return createLogger({ write }, terminal.interactive ? "readable" : "json");
+}
+
+/** Resolves when SIGINT or SIGTERM came and everything is closed. A second signal ends the process at once. */
+export async function runUntilSignal(server: RunningServer, terminal: Terminal): Promise<void> {
+  const signal = await new Promise<NodeJS.Signals>((resolve) => {
+    process.once("SIGINT", resolve);
+    process.once("SIGTERM", resolve);
+  });
+  terminal.say(`${signal}: closing. Once more ends it at once.`);
+  const abort = () => process.exit(130);
+  process.once("SIGINT", abort);
+  process.once("SIGTERM", abort);
+  const deadline = setTimeout(() => {
+    terminal.say(`Not everything closed within ${closeTimeoutMs / 1000} seconds.`);
+    process.exit(1);
+  }, closeTimeoutMs);
+  try {
+    await server.close(signal);
+  } finally {
+    clearTimeout(deadline);
+    process.off("SIGINT", abort);
+    process.off("SIGTERM", abort);
+  }
+}

@@ -1,0 +1,78 @@
+// What can be done to accounts from the server's console: the same commands whether a server runs or not.
+
+import { name } from "@jitdb/shared/api/wire";
+import { z } from "zod";
+import type { People, Person, SetupLink } from "../identity/people.ts";
+
+const groups = z.array(name).max(100);
+
+export const userCommand = z.discriminatedUnion("do", [
+  z.object({ do: z.literal("list") }),
+  z.object({ do: z.literal("add"), name, groups }),
+  z.object({ do: z.literal("groups"), name, groups }),
+  z.object({ do: z.literal("disable"), name }),
+  z.object({ do: z.literal("enable"), name }),
+  z.object({ do: z.literal("setup-link"), name }),
+]);
+export type UserCommand = z.infer<typeof userCommand>;
+
+export const userAnswer = z.object({
+  people: z.array(
+    z.object({
+      name,
+      groups: z.array(name),
+      disabled: z.boolean(),
+      hasPassword: z.boolean(),
+    }),
+  ),
+  /** SECURITY: whoever has it chooses the password; it is for the console alone. */
+  link: z.object({ url: z.string(), expiresAt: z.string() }).optional(),
+});
+export type UserAnswer = z.infer<typeof userAnswer>;
+
+/** Who did it, as the audit names it. */
+const byConsole = "console";
+
+/** @throws JitdbError `person.unknown`, `person.exists` */
+export async function runUserCommand(
+  people: People,
+  publicUrl: string,
+  command: UserCommand,
+): Promise<UserAnswer> {
+  switch (command.do) {
+    case "list":
+      return answer(await people.list());
+    case "add": {
+      const { person, link } = await people.add(command, byConsole);
+      return answer([person], showLink(publicUrl, link));
+    }
+    case "groups":
+      return answer([await people.setGroups(command.name, command.groups, byConsole)]);
+    case "disable":
+      return answer([await people.disable(command.name, byConsole)]);
+    case "enable":
+      return answer([await people.enable(command.name, byConsole)]);
+    case "setup-link": {
+      const link = await people.renewLink(command.name, byConsole);
+      return answer([await people.get(command.name)], showLink(publicUrl, link));
+    }
+  }
+}
+
+function answer(people: readonly Person[], link?: UserAnswer["link"]): UserAnswer {
+  const shown = people.map((person) => ({
+    name: person.name,
+    groups: [...person.groups],
+    disabled: person.disabled,
+    hasPassword: person.hasPassword,
+  }));
+  return { people: shown, ...(link && { link }) };
+}
+
+/** The set-up link as a person opens it. */
+export function showLink(publicUrl: string, link: SetupLink): { url: string; expiresAt: string } {
+  return {
+    url: `${publicUrl}/setup/${link.token.reveal()}`,
+    expiresAt: new Date(link.expiresAt).toISOString(),
+  };
+}
