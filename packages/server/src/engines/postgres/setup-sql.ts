@@ -75,15 +75,22 @@ ${block(`  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ${quot
 function memberships(admin: string, profiles: readonly ProfileConfig[]): string {
   const to = quoteName(admin);
   const groups = [...new Set([markerRole, ...profiles.map(({ group }) => group)])];
-  const grants = (options: string) =>
-    groups.map((group) => `    GRANT ${quoteName(group)} TO ${to} WITH ${options};`).join("\n");
+  const grants = groups
+    .map((group) => {
+      const grant = quoteLiteral(`GRANT ${quoteName(group)} TO ${to} WITH `);
+      return `  EXECUTE ${grant} || options;`;
+    })
+    .join("\n");
+  const version = "pg_catalog.current_setting('server_version_num')::int";
   return `GRANT pg_signal_backend, ${quoteName(keeperRole)} TO ${to};
 -- The admin may give the groups to users. From version 16 on, without having their rights itself.
-${block(`  IF pg_catalog.current_setting('server_version_num')::int >= ${membershipOptionsSince} THEN
-${grants("ADMIN TRUE, INHERIT FALSE, SET FALSE")}
-  ELSE
-${grants("ADMIN OPTION")}
-  END IF;`)}`;
+${block(
+  grants,
+  `DECLARE
+  options text := CASE WHEN ${version} >= ${membershipOptionsSince}
+    THEN 'ADMIN TRUE, INHERIT FALSE, SET FALSE' ELSE 'ADMIN OPTION' END;
+`,
+)}`;
 }
 
 function databaseGrants(

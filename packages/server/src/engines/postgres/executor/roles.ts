@@ -1,6 +1,7 @@
 // The life of an ephemeral user's role: made, adopted, locked, dropped, looked for.
 
 import { JitdbError } from "@jitdb/shared/errors";
+import pg from "pg";
 import type { ProfileConfig } from "../../../config/config.ts";
 import type { NewUser, StepResult, UserRef } from "../../../credentials/executor.ts";
 import { userNamePattern } from "../../../credentials/names.ts";
@@ -34,43 +35,62 @@ export async function serverVersion(transaction: AdminTransaction): Promise<numb
   return Number(row?.version);
 }
 
-/** Makes the user in one transaction: whoever finds the role finds it with its password, its end and its memberships. */
+/**
+ * Makes the user in one transaction: whoever finds the role finds it with its password, its end and its memberships.
+ * @throws JitdbError `database.unsafe_profile`; `database.misconfigured` where the admin lacks a right
+ */
 export async function createRole(
   connection: AdminConnection,
   admin: string,
   user: NewUser,
   profile: ProfileConfig,
 ): Promise<{ readonly oid: number }> {
-  return await connection.transaction(async (transaction) => {
-    await refuseForbidden(transaction, profile.group, profile);
-    const existing = await findRole(transaction, user);
-    const [moment] = await transaction.query<{ end: string }>(
-      "SELECT (pg_catalog.clock_timestamp() + $1::float8 * interval '1 millisecond')::text AS end",
-      [user.validForMs],
+  try {
+    return await connection.transaction((transaction) =>
+      createIn(transaction, admin, user, profile),
     );
-    const login = `LOGIN PASSWORD ${quoteLiteral(user.verifier)} VALID UNTIL ${quoteLiteral(moment?.end ?? "")}`;
-    const name = quoteName(user.name);
-    if (existing === undefined) {
-      // The admin's own membership is what lets it end the user's sessions and drop what it leaves, on every version.
-      await transaction.query(`CREATE ROLE ${name} ${login} ROLE ${quoteName(admin)}`);
-    } else {
-      await adopt(transaction, user.name, [profile.group, markerRole]);
-      await transaction.query(`ALTER ROLE ${name} ${login}`);
-    }
-    const options =
-      (await serverVersion(transaction)) >= membershipOptionsSince
-        ? " WITH INHERIT TRUE, SET FALSE"
-        : "";
-    await transaction.query(
-      `GRANT ${quoteNames([profile.group, markerRole])} TO ${name}${options}`,
-    );
-    await refuseForbidden(transaction, user.name, profile);
-    const role = await findRole(transaction, user);
-    if (role === undefined) {
-      throw new JitdbError("internal", `The user ${user.name} is not there after it was made.`);
-    }
-    return { oid: role.oid };
-  });
+  } catch (error) {
+    throw error instanceof pg.DatabaseError ? refusedToMake(error) : error;
+  }
+}
+
+function refusedToMake(cause: pg.DatabaseError): JitdbError {
+  const message = "The database refuses to make the user.";
+  return new JitdbError("database.misconfigured", message, { cause, detail: cause.message });
+}
+
+async function createIn(
+  transaction: AdminTransaction,
+  admin: string,
+  user: NewUser,
+  profile: ProfileConfig,
+): Promise<{ readonly oid: number }> {
+  await refuseForbidden(transaction, profile.group, profile);
+  const existing = await findRole(transaction, user);
+  const [moment] = await transaction.query<{ end: string }>(
+    "SELECT (pg_catalog.clock_timestamp() + $1::float8 * interval '1 millisecond')::text AS end",
+    [user.validForMs],
+  );
+  const login = `LOGIN PASSWORD ${quoteLiteral(user.verifier)} VALID UNTIL ${quoteLiteral(moment?.end ?? "")}`;
+  const name = quoteName(user.name);
+  if (existing === undefined) {
+    // The admin's own membership is what lets it end the user's sessions and drop what it leaves, on every version.
+    await transaction.query(`CREATE ROLE ${name} ${login} ROLE ${quoteName(admin)}`);
+  } else {
+    await adopt(transaction, user.name, [profile.group, markerRole]);
+    await transaction.query(`ALTER ROLE ${name} ${login}`);
+  }
+  const options =
+    (await serverVersion(transaction)) >= membershipOptionsSince
+      ? " WITH INHERIT TRUE, SET FALSE"
+      : "";
+  await transaction.query(`GRANT ${quoteNames([profile.group, markerRole])} TO ${name}${options}`);
+  await refuseForbidden(transaction, user.name, profile);
+  const role = await findRole(transaction, user);
+  if (role === undefined) {
+    throw new JitdbError("internal", `The user ${user.name} is not there after it was made.`);
+  }
+  return { oid: role.oid };
 }
 
 /** A crash left the role behind, or its password changes: it keeps nothing but what a new one would have. */
