@@ -1,7 +1,7 @@
 // Builds the program out of the list of commands, and holds the one catch that prints an error and chooses the exit code.
 // Knows nothing of what a command does; loads nothing that `jitdb --version` does not need.
 
-import { exitCodes, JitdbError, toJitdbError } from "@jitdb/shared/errors";
+import { exitCodes, JitdbError } from "@jitdb/shared/errors";
 import { Command, CommanderError } from "commander";
 import { type CommandEntry, commands } from "./command-list.ts";
 import type { Context, ContextOptions } from "./context.ts";
@@ -37,7 +37,7 @@ export async function run(
     if (thrown instanceof CommanderError && thrown.exitCode === 0) {
       return exitCodes.ok;
     }
-    const error = thrown instanceof CommanderError ? fromCommander(thrown) : toJitdbError(thrown);
+    const error = thrown instanceof CommanderError ? fromCommander(thrown) : toKnownError(thrown);
     (await context()).terminal.error(error, { json: asksForJson(argv) });
     return error.forms.exit;
   } finally {
@@ -118,6 +118,15 @@ function fromCommander(error: CommanderError): JitdbError {
   const message = sentence(first.replace(/^error: /, ""));
   const hint = suggestion?.replace(/^\((.*)\)$/, "$1");
   return new JitdbError("usage.invalid", message.endsWith(".") ? message : `${message}.`, { hint });
+}
+
+/** A bug of ours: its message is all that a report could go by. Secrets redact themselves. */
+function toKnownError(thrown: unknown): JitdbError {
+  if (thrown instanceof JitdbError) {
+    return thrown;
+  }
+  const hint = "Please report this, with the command that you ran.";
+  return new JitdbError("internal", `jitdb failed: ${String(thrown)}`, { hint, cause: thrown });
 }
 
 function sentence(text: string): string {

@@ -16,7 +16,7 @@ const narrowestCells = 8;
 
 /**
  * Lines of a table that fits into `width` cells: a heading, then a line a row. Where the columns do not fit, the widest
- * one gives way first. `heading` styles the first line.
+ * gives way, but never the first one: it names the row, and is there to be copied. `heading` styles the first line.
  */
 export function formatTable<Row>(
   columns: readonly Column<Row>[],
@@ -48,18 +48,17 @@ export function formatPlain<Row>(columns: readonly Column<Row>[], rows: readonly
   );
 }
 
-function shrink(widths: readonly number[], available: number): number[] {
-  const fitted = [...widths];
-  let excess = fitted.reduce((sum, width) => sum + width, 0) - available;
+function shrink([first = 0, ...others]: readonly number[], available: number): number[] {
+  let excess = others.reduce((sum, width) => sum + width, first) - available;
   while (excess > 0) {
-    const widest = Math.max(...fitted);
+    const widest = Math.max(...others);
     if (widest <= narrowestCells) {
-      return fitted;
+      break;
     }
-    fitted[fitted.indexOf(widest)] = widest - 1;
+    others[others.indexOf(widest)] = widest - 1;
     excess -= 1;
   }
-  return fitted;
+  return [first, ...others];
 }
 
 function pad(text: string, cells: number): string {

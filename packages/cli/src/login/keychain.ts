@@ -2,7 +2,6 @@
 
 import { fileURLToPath } from "node:url";
 import { JitdbError } from "@jitdb/shared/errors";
-import { execa } from "execa";
 import { z } from "zod";
 import { parseJson } from "../api-error.ts";
 
@@ -49,6 +48,7 @@ export class Keychain {
   }
 
   async #ask(order: Order): Promise<string | null> {
+    const { execa } = await import("execa");
     const { stdout, timedOut } = await execa({
       node: true,
       input: JSON.stringify({ service, ...order }),

@@ -1,0 +1,129 @@
+import { describe, expect, it } from "vitest";
+import type { NewRequest } from "../api.ts";
+import { runWithFakes, sampleDatabase, sampleRequest } from "../fakes.ts";
+
+const argv = ["request", "prod-orders", "--for", "30m", "--reason", "order 4711 is stuck"];
+
+function decided(over: Parameters<typeof sampleRequest>[0]) {
+  return {
+    createRequest: () => Promise.resolve(sampleRequest()),
+    request: () => Promise.resolve(sampleRequest({ decidedBy: "bob", ...over })),
+  };
+}
+
+const asked = "Asked for prod-orders (read-only) for 30m.\n";
+const waiting =
+  "Waiting for approval by dba; the request lapses in 23h57m. Ctrl-C stops the waiting, not the request.\n";
+
+describe("jitdb request", () => {
+  it("sends what was asked for", async () => {
+    const sent: NewRequest[] = [];
+    const api = {
+      createRequest: (input: NewRequest) => {
+        sent.push(input);
+        return Promise.resolve(sampleRequest());
+      },
+    };
+    await runWithFakes([...argv, "--profile", "read-write", "--no-wait"], { api });
+    expect(sent).toEqual([
+      {
+        database: "prod-orders",
+        durationSeconds: 1800,
+        profile: "read-write",
+        reason: "order 4711 is stuck",
+      },
+    ]);
+  });
+
+  it("waits, tells who approved, and ends with 0", async () => {
+    expect(await runWithFakes(argv, { api: decided({ state: "approved" }) })).toEqual({
+      exitCode: 0,
+      stdout: "req_7k2m9x4q\n",
+      stderr:
+        `${asked}${waiting}Approved by bob for 30m.\n` +
+        "Go on with `jitdb psql prod-orders` or `jitdb connect prod-orders`.\n",
+    });
+  });
+
+  it("turns a spinner in a terminal", async () => {
+    const { stderr } = await runWithFakes(argv, {
+      api: decided({ state: "approved" }),
+      terminal: true,
+    });
+    expect(stderr).toContain(`(spinner) ${waiting}`);
+  });
+
+  it("ends with 5 when denied, and shows the reason", async () => {
+    const api = decided({ state: "denied", decisionReason: "use the replica" });
+    const { exitCode, stderr } = await runWithFakes(argv, { api });
+    expect(exitCode).toBe(5);
+    expect(stderr).toContain("error: Denied by bob: use the replica\nhint: Talk to the approver");
+  });
+
+  it.each([
+    ["lapsed", "req_7k2m9x4q lapsed: nobody decided in time."],
+    ["withdrawn", "req_7k2m9x4q was withdrawn."],
+  ] as const)("ends with 6 when %s", async (state, message) => {
+    const { exitCode, stderr } = await runWithFakes(argv, { api: decided({ state }) });
+    expect(exitCode).toBe(6);
+    expect(stderr).toContain(`error: ${message}\n`);
+  });
+
+  it("does not wait with --no-wait", async () => {
+    const api = { createRequest: () => Promise.resolve(sampleRequest()) };
+    expect(await runWithFakes([...argv, "--no-wait"], { api })).toEqual({
+      exitCode: 0,
+      stdout: "req_7k2m9x4q\n",
+      stderr: `${asked}req_7k2m9x4q waits for its decision. Look with \`jitdb requests\`.\n`,
+    });
+  });
+
+  it("prints one JSON document at the end with --json, also when denied", async () => {
+    const api = decided({ state: "denied" });
+    const { exitCode, stdout } = await runWithFakes([...argv, "--json"], { api });
+    expect(exitCode).toBe(5);
+    expect(JSON.parse(stdout)).toEqual(sampleRequest({ state: "denied", decidedBy: "bob" }));
+  });
+
+  it("leaves the request pending at Ctrl-C and says how to look and to withdraw", async () => {
+    const interrupted = new AbortController();
+    const { exitCode, stderr } = await runWithFakes(argv, {
+      api: decided({ state: "pending" }),
+      context: {
+        interruption: () => interrupted.signal,
+        pause: (_ms, signal) => {
+          interrupted.abort();
+          return Promise.reject(signal?.reason);
+        },
+      },
+    });
+    expect(exitCode).toBe(130);
+    expect(stderr).toBe(
+      `${asked}${waiting}error: Stopped waiting; req_7k2m9x4q is still pending.\n` +
+        "hint: Look with `jitdb requests`, take it back with `jitdb withdraw req_7k2m9x4q`.\n",
+    );
+  });
+
+  it("asks for the database and the time in a terminal", async () => {
+    const { stderr, exitCode } = await runWithFakes(["request", "--no-wait"], {
+      terminal: true,
+      answers: ["prod-orders", "1h30m"],
+      api: {
+        databases: () => Promise.resolve({ databases: [sampleDatabase()] }),
+        createRequest: ({ durationSeconds }) => Promise.resolve(sampleRequest({ durationSeconds })),
+      },
+    });
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain("? Which database?\n  prod-orders (read-only)\n? For how long?\n");
+    expect(stderr).toContain("Asked for prod-orders (read-only) for 1h30m.\n");
+  });
+
+  it("cannot be made to print escape sequences by a denial's reason (invariant 24)", async () => {
+    const api = decided({
+      state: "denied",
+      decisionReason: "no\u001b]52;c;cm0gLXJm\u0007\u009b31m",
+    });
+    const { stderr } = await runWithFakes(argv, { api, terminal: true });
+    expect(stderr.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
+  });
+});

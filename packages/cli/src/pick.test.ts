@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { createFakeContext, type FakeOptions, sampleGrant } from "./fakes.ts";
+import { pickGrant, resolveId } from "./pick.ts";
+
+const users = sampleGrant({ id: "grt_999999999999", database: "prod-users" });
+
+function contextWith(grants: ReturnType<typeof sampleGrant>[], over: FakeOptions = {}) {
+  const api = { grants: () => Promise.resolve({ grants, next: null }) };
+  return createFakeContext({ api, ...over }).context;
+}
+
+describe("pickGrant", () => {
+  it("takes the only live grant", async () => {
+    expect((await pickGrant(contextWith([users]))).id).toBe("grt_999999999999");
+  });
+
+  it("takes the one on the named database, or of the named id", async () => {
+    const context = contextWith([sampleGrant(), users]);
+    expect((await pickGrant(context, "prod-users")).id).toBe("grt_999999999999");
+    expect((await pickGrant(context, "grt_7k")).id).toBe("grt_7k2m9x4qab3d");
+  });
+
+  it("names the command that asks for access when there is none", async () => {
+    await expect(pickGrant(contextWith([users]), "prod-orders")).rejects.toMatchObject({
+      code: "grant.none",
+      message: "You have no live grant for prod-orders. Live are: prod-users.",
+      hint: "Ask for access with `jitdb request prod-orders --for 30m`.",
+    });
+    await expect(pickGrant(contextWith([]))).rejects.toMatchObject({ code: "grant.none" });
+  });
+
+  it("lists them when several are live and nobody can be asked", async () => {
+    await expect(pickGrant(contextWith([sampleGrant(), users]))).rejects.toMatchObject({
+      code: "usage.ambiguous",
+      message:
+        "Several grants are live: grt_7k2m9x4qab3d (prod-orders, read-only), grt_999999999999 (prod-users, read-only).",
+    });
+  });
+
+  it("asks in a terminal", async () => {
+    const options = { terminal: true, answers: ["grt_999999999999"] };
+    const context = contextWith([sampleGrant(), users], options);
+    expect((await pickGrant(context)).database).toBe("prod-users");
+  });
+});
+
+describe("resolveId", () => {
+  const ids = ["req_abcd", "req_abcdef", "req_x"];
+  it("prefers the exact id to longer ones that begin with it", () => {
+    expect(resolveId("ABCD", "req_", ids)).toBe("req_abcd");
+  });
+  it("leaves what matches nothing to the server", () => {
+    expect(resolveId("zz", "req_", ids)).toBe("req_zz");
+  });
+});
