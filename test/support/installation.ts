@@ -1,0 +1,323 @@
+// A whole jitdb as people run it: a real PostgreSQL with the sample database, a real server, people with homes of their own,
+// who log in through the served pages.
+
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildVerifier } from "@jitdb/shared/postgres/scram/verifier";
+import pg from "pg";
+import { scramCrypto } from "../../packages/server/src/engines/postgres/scram-crypto.ts";
+import { Browser, type Page } from "./browser.ts";
+import { ordersSql } from "./orders.ts";
+import { type PostgresVersion, type RunningPostgres, startPostgres } from "./postgres.ts";
+import {
+  type Ended,
+  type ProgramOptions,
+  runProgram,
+  startProgram,
+  waitForOutput,
+} from "./programs.ts";
+
+export interface InstallationOptions {
+  readonly postgres: PostgresVersion;
+  /** Parent of everything; default: the system's temp folder. */
+  readonly folder?: string;
+  readonly postgresSettings?: Readonly<Record<string, string>>;
+  /** YAML of the `policies:` list; default: read-only automatically for developers, read-write by one of the DBAs. */
+  readonly policies?: string;
+  /** Default: `approval`. */
+  readonly confirmDevices?: "approval" | "loopback";
+}
+
+type Child = ReturnType<typeof startProgram>;
+
+const adminPassword = "the throwaway admin password";
+
+export const defaultPolicies = `
+  - name: developers-read
+    who: { groups: [developers] }
+    databases: ["prod-*"]
+    profiles: [read-only]
+    maxDuration: 1h
+    approval: automatic
+  - name: developers-write
+    who: { groups: [developers] }
+    databases: [prod-orders]
+    profiles: [read-write]
+    maxDuration: 30m
+    approval: { count: 1, groups: [dba] }
+`;
+
+/** Somebody with a home, a password and a browser. */
+export class Person {
+  readonly name: string;
+  readonly home: string;
+  readonly password: string;
+  readonly browser = new Browser();
+
+  constructor(name: string, home: string, password: string) {
+    this.name = name;
+    this.home = home;
+    this.password = password;
+  }
+
+  /** Runs `jitdb …` to its end. */
+  async run(args: readonly string[], options: Partial<ProgramOptions> = {}): Promise<Ended> {
+    return await runProgram("jitdb", args, { home: this.home, ...options });
+  }
+
+  /** Runs `jitdb …`, which has to end well, and gives what it printed. */
+  async expect(args: readonly string[], options: Partial<ProgramOptions> = {}): Promise<string> {
+    const { exitCode, stdout, stderr } = await this.run(args, options);
+    if (exitCode !== 0) {
+      throw new Error(`jitdb ${args.join(" ")} ended with ${exitCode}:\n${stdout}${stderr}`);
+    }
+    return stdout;
+  }
+
+  /** Starts `jitdb …` and leaves it running; the caller ends it. */
+  start(args: readonly string[], options: Partial<ProgramOptions> = {}): Child {
+    return startProgram("jitdb", args, { home: this.home, ...options });
+  }
+
+  /** Runs `jitdb login`, and confirms the code in the browser. */
+  async login(server: string): Promise<Ended> {
+    const child = this.start(["login", server]);
+    const [link = ""] = await waitForOutput(child, "stderr", /https?:\/\/\S*user_code=\S+/);
+    await this.confirmLogin(link);
+    const { exitCode = -1, stdout, stderr } = await child;
+    return { exitCode, stdout: String(stdout), stderr: String(stderr) };
+  }
+
+  /** What a person does with the link of a login: name, password, the click. */
+  async confirmLogin(link: string): Promise<Page> {
+    let page = await this.browser.open(link);
+    if (page.forms.some((form) => form.buttons.some(({ label }) => label === "Continue"))) {
+      page = await this.browser.press(page, /^Continue$/);
+    }
+    if (page.forms.some((form) => form.fields.has("password"))) {
+      page = await this.browser.press(page, /^Log in$/, {
+        name: this.name,
+        password: this.password,
+      });
+    }
+    return await this.browser.press(page, /let it in/i);
+  }
+}
+
+/** A running installation. Whoever started it calls `stop` on every path. */
+export class Installation {
+  readonly folder: string;
+  readonly postgres: RunningPostgres;
+  readonly url: string;
+  readonly #serverHome: string;
+  #server: Child | undefined;
+
+  constructor(folder: string, postgres: RunningPostgres, url: string) {
+    this.folder = folder;
+    this.postgres = postgres;
+    this.url = url;
+    this.#serverHome = join(folder, "server");
+  }
+
+  get serverFolder(): string {
+    return this.#serverHome;
+  }
+
+  get serverPid(): number | undefined {
+    return this.#server?.pid;
+  }
+
+  /** Runs `jitdb-server …` in the server's folder, which has to end well, and gives what it printed. */
+  async serverCommand(args: readonly string[], input = ""): Promise<string> {
+    const { exitCode, stdout, stderr } = await runProgram("jitdb-server", args, {
+      home: this.#serverHome,
+      input,
+    });
+    if (exitCode !== 0) {
+      throw new Error(`jitdb-server ${args.join(" ")} ended with ${exitCode}:\n${stdout}${stderr}`);
+    }
+    return stdout;
+  }
+
+  /** Starts the server, and waits until it is ready. */
+  async startServer(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.#server = startProgram("jitdb-server", ["start"], { home: this.#serverHome, env });
+    this.#server.stderr?.resume();
+    await waitForOutput(this.#server, "stdout", /^Ready: /m);
+  }
+
+  /** Ends the server as a crash would. */
+  async killServer(): Promise<void> {
+    this.#server?.kill("SIGKILL");
+    await this.#server;
+  }
+
+  /** Ends the server as an operator would. */
+  async stopServer(): Promise<void> {
+    this.#server?.kill("SIGTERM");
+    await this.#server;
+  }
+
+  /** Adds a person and lets them choose a password behind the set-up link. */
+  async addPerson(name: string, groups: readonly string[]): Promise<Person> {
+    const added = await this.serverCommand(["users", "add", name, "--groups", ...groups]);
+    const home = join(this.folder, name);
+    await mkdir(home, { mode: 0o700 });
+    const person = new Person(name, home, `${name} likes long passwords`);
+    const page = await person.browser.open(added.trim());
+    const { password } = person;
+    const done = await person.browser.press(page, /^Set password$/, { password, repeat: password });
+    if (done.status !== 200) {
+      throw new Error(`The set-up page answered ${done.status}: ${done.text}`);
+    }
+    return person;
+  }
+
+  /** The same, logged in from a device of their own. */
+  async addLoggedIn(name: string, groups: readonly string[]): Promise<Person> {
+    const person = await this.addPerson(name, groups);
+    const { exitCode, stderr } = await person.login(this.url);
+    if (exitCode !== 0) {
+      throw new Error(`jitdb login ended with ${exitCode}: ${stderr}`);
+    }
+    return person;
+  }
+
+  /** Queries the database past jitdb, as the superuser. */
+  async asSuperuser<Row extends pg.QueryResultRow>(
+    sql: string,
+    values: unknown[] = [],
+  ): Promise<Row[]> {
+    return await withSuperuser(this.postgres, "orders", async (client) => {
+      const { rows } = await client.query<Row>(sql, values);
+      return rows;
+    });
+  }
+
+  /** Names of the ephemeral users that the database has. */
+  async ephemeralUsers(): Promise<string[]> {
+    const rows = await this.asSuperuser<{ rolname: string }>(
+      "SELECT rolname FROM pg_roles WHERE rolname LIKE 'jit\\_%' ORDER BY 1",
+    );
+    return rows.map(({ rolname }) => rolname);
+  }
+
+  async stop(): Promise<void> {
+    await this.stopServer();
+    await this.postgres.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Everything up to a server that is not started yet: PostgreSQL with orders, the admin role, the configuration. */
+export async function createInstallation(options: InstallationOptions): Promise<Installation> {
+  const folder = await mkdtemp(join(options.folder ?? tmpdir(), "jitdb-"));
+  const postgres = await startPostgres({
+    version: options.postgres,
+    folder,
+    ...(options.postgresSettings === undefined ? {} : { settings: options.postgresSettings }),
+  });
+  try {
+    const url = `http://127.0.0.1:${await freePort()}`;
+    const installation = new Installation(folder, postgres, url);
+    await createOrders(postgres);
+    await configure(installation, options);
+    await prepareDatabase(installation);
+    return installation;
+  } catch (error) {
+    await postgres.stop();
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** The same with a running server. */
+export async function startInstallation(options: InstallationOptions): Promise<Installation> {
+  const installation = await createInstallation(options);
+  try {
+    await installation.startServer();
+    return installation;
+  } catch (error) {
+    await installation.stop();
+    throw error;
+  }
+}
+
+/** The `databases:` section for the sample database. */
+export function ordersConfig(postgres: Pick<RunningPostgres, "host" | "port">): string {
+  return `databases:
+  prod-orders:
+    host: ${postgres.host}
+    port: ${postgres.port}
+    database: orders
+    tls: { mode: disable }
+    admin:
+      user: jitdb_admin
+      password: \${file:orders.password}
+    labels: { env: production }
+    schemas: [app]
+    profiles:
+      read-only:
+      read-write:
+`;
+}
+
+async function createOrders(postgres: RunningPostgres): Promise<void> {
+  await withSuperuser(postgres, "postgres", (client) => client.query("CREATE DATABASE orders"));
+  await withSuperuser(postgres, "orders", (client) => client.query(ordersSql));
+}
+
+async function configure(installation: Installation, options: InstallationOptions): Promise<void> {
+  const { serverFolder, url, postgres } = installation;
+  await mkdir(serverFolder, { mode: 0o700 });
+  const listen = new URL(url).host;
+  const init = ["init", "--admin", "root", "--admin-password-stdin", "--listen", listen];
+  await installation.serverCommand([...init, "--public-url", url], adminPassword);
+  await writeFile(join(serverFolder, "orders.password"), adminPassword, { mode: 0o600 });
+  const file = join(serverFolder, "jitdb.yaml");
+  const written = await readFile(file, "utf8");
+  const head = written
+    .slice(0, written.indexOf("# A database, its admin role"))
+    .replace("confirm: approval", `confirm: ${options.confirmDevices ?? "approval"}`);
+  const policies = options.policies ?? defaultPolicies;
+  await writeFile(file, `${head}${ordersConfig(postgres)}policies:${policies}`);
+}
+
+/** The DBA's part: runs what `database sql` prints, and gives the admin role its password as psql's \password would. */
+async function prepareDatabase(installation: Installation): Promise<void> {
+  const printed = await installation.serverCommand(["database", "sql", "prod-orders"]);
+  const sql = printed.replaceAll(/^\\.*$/gm, "");
+  const salt = scramCrypto.randomBytes(16);
+  const verifier = await buildVerifier(scramCrypto, adminPassword, salt, 4096);
+  await withSuperuser(installation.postgres, "orders", async (client) => {
+    await client.query(sql);
+    await client.query(`ALTER ROLE jitdb_admin PASSWORD '${verifier}'`);
+  });
+}
+
+async function withSuperuser<T>(
+  postgres: RunningPostgres,
+  database: string,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({ connectionString: postgres.url(database) });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") {
+    throw new Error("No free port.");
+  }
+  return address.port;
+}
