@@ -59,6 +59,11 @@ export class ConfigDocument {
     return this.#problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
   }
 
+  /** Whether it is YAML at all. */
+  get readable(): boolean {
+    return this.#document.errors.length === 0;
+  }
+
   get failed(): boolean {
     return this.#problems.some((problem) => problem.severity === "error");
   }
@@ -78,6 +83,12 @@ export class ConfigDocument {
     if (!this.#unfilled.has(offset)) {
       this.#addAt(offset, "error", label(path, message), fix);
     }
+  }
+
+  /** Reports at the section that lacks a key. */
+  missing(section: Path, key: string): void {
+    const offset = this.#find(section).keyOffset;
+    this.#addAt(offset, "error", label(section, `${key} is missing.`), `Add "${key}:" here.`);
   }
 
   /** Reports at the key itself. */

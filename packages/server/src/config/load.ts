@@ -89,7 +89,8 @@ function unreadable(file: string, cause: unknown): JitdbError {
 }
 
 function readSections(document: ConfigDocument, folder: string): Config | undefined {
-  if (document.failed && document.toJS() === null) {
+  // What stands behind a slip of YAML is guesswork.
+  if (!document.readable) {
     return undefined;
   }
   const written: unknown = document.toJS();
@@ -181,8 +182,7 @@ function report(document: ConfigDocument, path: Path, issue: z.core.$ZodIssue): 
   } else if (issue.code === "invalid_key") {
     document.errorAtKey(path, `"${String(path.at(-1))}" is no name.`, nameRule);
   } else if (!document.has(path)) {
-    const key = String(path.at(-1));
-    document.error(path.slice(0, -1), `${key} is missing.`, `Add "${key}:" here.`);
+    document.missing(path.slice(0, -1), String(path.at(-1)));
   } else {
     document.error(path, issue.message);
   }
