@@ -12,6 +12,7 @@ import { Browser, type Page } from "./browser.ts";
 import { ordersSql } from "./orders.ts";
 import { type PostgresVersion, type RunningPostgres, startPostgres } from "./postgres.ts";
 import {
+  type Child,
   type Ended,
   type ProgramOptions,
   runProgram,
@@ -29,8 +30,6 @@ export interface InstallationOptions {
   /** Default: `approval`. */
   readonly confirmDevices?: "approval" | "loopback";
 }
-
-type Child = ReturnType<typeof startProgram>;
 
 const adminPassword = "the throwaway admin password";
 

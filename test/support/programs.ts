@@ -1,7 +1,7 @@
 // The two programs as a person starts them: the built files, the project's own Node, a home of their own.
 
 import { join } from "node:path";
-import { execa, type Options, type ResultPromise } from "execa";
+import { execa } from "execa";
 
 const root = join(import.meta.dirname, "..", "..");
 
@@ -21,6 +21,9 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** A running program with pipes. */
+export type Child = ReturnType<typeof startProgram>;
+
 /** What a program left when it ended. */
 export interface Ended {
   readonly exitCode: number;
@@ -36,8 +39,8 @@ export function startProgram(
   program: ProgramName,
   args: readonly string[],
   options: ProgramOptions,
-): ResultPromise<Options> {
-  const settings: Options = {
+) {
+  return execa(process.execPath, [programs[program], ...args], {
     cwd: options.cwd ?? options.home,
     reject: false,
     extendEnv: false,
@@ -49,10 +52,9 @@ export function startProgram(
       LANG: "C.UTF-8",
       ...options.env,
     },
-    ...(options.input === undefined ? { stdin: "pipe" as const } : { input: options.input }),
+    ...(options.input === undefined ? {} : { input: options.input }),
     forceKillAfterDelay: 5000,
-  };
-  return execa(process.execPath, [programs[program], ...args], settings);
+  });
 }
 
 /** Runs a program to its end. */
@@ -71,7 +73,7 @@ export async function runProgram(
 
 /** Waits until what a child has written on a stream matches, and gives the match. */
 export async function waitForOutput(
-  child: ReturnType<typeof startProgram>,
+  child: Child,
   stream: "stdout" | "stderr",
   pattern: RegExp,
   deadlineMs = 20_000,
