@@ -75,6 +75,21 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/grants.ts")).grantsCommand,
   },
   {
+    name: "connect",
+    summary: "open a database to local programs",
+    load: async () => (await import("./commands/connect.ts")).connectCommand,
+  },
+  {
+    name: "psql",
+    summary: "run psql on a database",
+    load: async () => (await import("./commands/psql.ts")).psqlCommand,
+  },
+  {
+    name: "sql",
+    summary: "run SQL on a database, without psql",
+    load: async () => (await import("./commands/sql.ts")).sqlCommand,
+  },
+  {
     name: "revoke",
     summary: "end a grant now",
     load: async () => (await import("./commands/revoke.ts")).revokeCommand,

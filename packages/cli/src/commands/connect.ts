@@ -113,8 +113,8 @@ function showReady(
   terminal.say(`\nIn a GUI:${describeForGui(addresses)}`);
   terminal.say(
     showPassword
-      ? `  password ${password.reveal()}\n`
-      : line`  password in ${file} (shown with --show-password)` + "\n",
+      ? `  password ${password.reveal()}`
+      : line`  password in ${file}, or run again with --show-password`,
   );
 }
 
@@ -205,7 +205,7 @@ function endName(end: JitdbError | undefined): string {
   }
 }
 
-/** An instant as this machine's wall clock shows it, with seconds only where the grant is short. */
+/** An instant as this machine's wall clock shows it. */
 function clockTime(instant: string): string {
   const date = new Date(instant);
   return [date.getHours(), date.getMinutes()]

@@ -1,0 +1,50 @@
+// The CLI as a child process with a throwaway home that is logged in to a fake server.
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Secret } from "@jitdb/shared/secret";
+import { execa, type Options, type ResultPromise } from "execa";
+import { openCredentials } from "../../packages/cli/src/login/credentials.ts";
+import { generateDeviceKey } from "../../packages/cli/src/login/proof.ts";
+import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
+import type { FakeServer } from "./fake-server.ts";
+
+const main = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
+
+export interface Home {
+  readonly path: string;
+  remove(): Promise<void>;
+}
+
+/** A home with a login; the token outlives any test. */
+export async function createHome(server: FakeServer): Promise<Home> {
+  const path = await mkdtemp(join(tmpdir(), "jitdb-home-"));
+  await openCredentials({ home: path, keychain: false }).add(server.address, "alice", {
+    key: await generateDeviceKey(),
+    refreshToken: new Secret("refresh"),
+    accessToken: new Secret("access"),
+    accessTokenExpiresAt: Date.now() + 3_600_000,
+    clientId: "jitdb-cli",
+  });
+  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** Starts `jitdb` with the arguments. */
+export function jitdb(home: Home, args: readonly string[], options: Options = {}): ResultPromise {
+  return execa(process.execPath, [main, ...args], {
+    reject: false,
+    stdin: "ignore",
+    ...options,
+    env: { JITDB_HOME: home.path, NO_COLOR: "1", LC_ALL: "C.UTF-8", ...options.env },
+  });
+}
+
+/** A PostgreSQL that asks for no password, as the fake gateway needs it. */
+export async function startTrustingPostgres(): Promise<RunningPostgres> {
+  const postgres = await startPostgres({ version: "system" });
+  await writeFile(join(postgres.dataFolder, "pg_hba.conf"), "host all all 127.0.0.1/32 trust\n");
+  postgres.reload();
+  return postgres;
+}
