@@ -39,13 +39,20 @@ export interface Fixture {
   createUser(profile: string, name?: string): Promise<TestUser>;
   /** An open connection as a user; closed at the end of the fixture. */
   login(user: TestUser, database?: string): Promise<pg.Client>;
+  /** An open connection as the superuser; closed at the end of the fixture. */
+  superuserClient(): Promise<pg.Client>;
   log(): Promise<string>;
   stop(): Promise<void>;
 }
 
-export interface TestUser extends UserRef {
-  readonly oid: number;
+interface Login {
+  readonly name: string;
   readonly password: string;
+}
+
+export interface TestUser extends UserRef, Login {
+  readonly name: string;
+  readonly oid: number;
 }
 
 export async function createFixture(
@@ -61,6 +68,11 @@ export async function createFixture(
   const adminUrl = `postgres://jitdb_admin:${adminPassword}@${server.host}:${server.port}/orders`;
   const clients = new Set<pg.Client>();
   const executor = postgresEngine.createExecutor(database);
+  async function open(user: Login, name: string): Promise<pg.Client> {
+    const client = await connect(server, user, name);
+    clients.add(client);
+    return client;
+  }
   const fixture: Fixture = {
     server,
     database,
@@ -68,11 +80,8 @@ export async function createFixture(
     superuser: (sql, name = "orders") => query(server.url(name), sql),
     admin: (sql) => query(adminUrl, sql),
     createUser: (profile, name = userName()) => createUser(executor, profile, name),
-    async login(user, name = "orders") {
-      const client = await connect(server, user, name);
-      clients.add(client);
-      return client;
-    },
+    login: (user, name = "orders") => open(user, name),
+    superuserClient: () => open({ name: server.superuser, password: server.password }, "orders"),
     log: () => readFile(server.serverLog, "utf8"),
     async stop() {
       await Promise.all([...clients].map((client) => client.end().catch(() => {})));
@@ -145,7 +154,7 @@ async function createUser(executor: Executor, profile: string, name: string): Pr
 
 export async function connect(
   server: RunningPostgres,
-  user: { readonly name: string; readonly password: string },
+  user: Login,
   database: string,
 ): Promise<pg.Client> {
   const client = new pg.Client({

@@ -149,14 +149,14 @@ async function runAll(transaction: AdminTransaction, statements: readonly string
   }
 }
 
-/** Schemas without content and types without columns are no data. */
+/** Schemas without content and types that nothing is made of are no data; what belongs to a type itself does not count. */
 async function isEmptyContainer(transaction: AdminTransaction, object: Leftover): Promise<boolean> {
   if (object.type !== "schema" && object.type !== "type") {
     return false;
   }
   const [row] = await transaction.query<{ used: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d
-       WHERE d.refclassid = $1::int8::oid AND d.refobjid = $2::int8::oid AND d.deptype <> 'i') AS used`,
+       WHERE d.refclassid = $1::int8::oid AND d.refobjid = $2::int8::oid AND d.deptype NOT IN ('a', 'i')) AS used`,
     [object.classid, object.objid],
   );
   return row?.used === false;
@@ -206,17 +206,24 @@ async function dropTheRest(
   if (leftovers.length === 0 || obstacles.length > 0) {
     return { did: [], obstacles: [] };
   }
-  const statement = `DROP OWNED BY ${quoteName(user.name)}`;
-  return await attempt({
+  const remedy = { database, statements: [`DROP OWNED BY ${quoteName(user.name)}`] };
+  let left: readonly Leftover[] = [];
+  const result = await attempt({
     what: `take back the privileges that name ${user.name}`,
-    remedy: () => ({ database, statements: [statement] }),
+    remedy: () => remedy,
     work: () =>
       connection.transaction(async (transaction) => {
-        await transaction.query(statement);
-        const [left] = await findLeftovers(transaction, user.oid);
-        return left === undefined ? [`took back privileges in ${database}`] : [];
+        await runAll(transaction, remedy.statements);
+        left = await findLeftovers(transaction, user.oid);
+        return left.length < leftovers.length ? [`took back privileges in ${database}`] : [];
       }, database),
   });
+  // Nobody but who gave a privilege, and superusers, can take it back; PostgreSQL passes over it with a warning.
+  const foreign = left.map(({ type, identity }) => ({
+    message: `Somebody else gave ${user.name} privileges on the ${type} ${identity}.`,
+    remedy,
+  }));
+  return joinResults([result, { did: [], obstacles: foreign }]);
 }
 
 function unreachable(database: string | null, user: UserRef, home: string): StepResult {
