@@ -1,0 +1,56 @@
+// What both sides of the observer share: the replies that are owed, what names mean, and the state of errors and COPY.
+
+import type { SqlSyntax } from "../../../audit/statements/sql-tokenizer.ts";
+import { ExpectedReplies, isRunning, type Running } from "./expected.ts";
+import { Names } from "./names.ts";
+import type { Bound, Prepared } from "./statements.ts";
+
+export const observerLimits = {
+  /** Replies that the server owes; the relay had better stop reading from the client long before. */
+  replies: 100_000,
+  /** Replies owed from which on the relay should not read from the client. */
+  repliesToWait: 5_000,
+  /** Prepared statements, and portals, that a session holds. */
+  names: 20_000,
+  /** Meanings of one name that an intent lists. */
+  meanings: 16,
+} as const;
+
+export class Conversation {
+  readonly replies = new ExpectedReplies(observerLimits.replies);
+  readonly prepared = new Names<Prepared>("prepared statements", observerLimits);
+  readonly portals = new Names<Bound>("portals", observerLimits);
+  syntax: SqlSyntax;
+
+  /** Statements so far. */
+  statements = 0;
+  /** How many of them were forwarded. */
+  forwarded = 0;
+  /** The server passes over everything up to the client's next Sync. */
+  isSkipping = false;
+  /** A COPY failed; data for it that was under way is passed over. */
+  isAfterCopy = false;
+  /**
+   * A COPY failed into which a Sync was sent: whether the server passed over that Sync or ends its skipping with it
+   * can't be told until it is ready.
+   */
+  isUndecided = false;
+  /** The last Execute that completed: what a commit that fails at the Sync undoes. */
+  lastExecute: string | undefined;
+
+  constructor(syntax: SqlSyntax) {
+    this.syntax = syntax;
+  }
+
+  /** What the server works on or comes to next, if that is a statement. */
+  get running(): Running | undefined {
+    const { head } = this.replies;
+    return isRunning(head) ? head : undefined;
+  }
+
+  /** SQL may give names another meaning. */
+  doubtNames(): void {
+    this.prepared.doubt();
+    this.portals.doubt();
+  }
+}

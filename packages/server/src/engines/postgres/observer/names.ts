@@ -1,0 +1,131 @@
+// What the names of prepared statements or portals mean: what the server has confirmed, and what it still may.
+
+import { JitdbError } from "@jitdb/shared/errors";
+
+export interface Meanings<Value> {
+  /** All that the name may mean when the server comes to it. */
+  readonly values: readonly Value[];
+  /** Whether it may also mean something that was made with SQL (PREPARE, DECLARE), or nothing. */
+  readonly mayBeOther: boolean;
+}
+
+interface Entry<Value> {
+  readonly value: Value;
+  /** The run of messages up to a Sync that it belongs to. An error skips the rest of its own run alone. */
+  readonly run: number;
+  /** How often SQL may have taken names away before. */
+  readonly age: number;
+}
+
+/**
+ * Both sides work through the same messages in the same order, so that what is pending for a name is confirmed first
+ * come, first served. Nothing counts as done because the client asked for it.
+ */
+export class Names<Value> {
+  readonly #what: string;
+  readonly #maxNames: number;
+  readonly #maxMeanings: number;
+  readonly #confirmed = new Map<string, Entry<Value>>();
+  readonly #pending = new Map<string, Entry<Value>[]>();
+  #age = 0;
+
+  /** @param what for the error's text, in the plural */
+  constructor(what: string, limits: { readonly names: number; readonly meanings: number }) {
+    this.#what = what;
+    this.#maxNames = limits.names;
+    this.#maxMeanings = limits.meanings;
+  }
+
+  /** Names that something is known or expected of. */
+  get size(): number {
+    return this.#confirmed.size + this.#pending.size;
+  }
+
+  /**
+   * The client has asked to give the name this meaning.
+   * @throws JitdbError `limit.reached`
+   */
+  expect(name: string, value: Value, run: number): void {
+    if (this.size >= this.#maxNames && !this.#confirmed.has(name)) {
+      throw new JitdbError(
+        "limit.reached",
+        `A session holds at most ${this.#maxNames} ${this.#what}.`,
+        { hint: "Close those that are no longer used." },
+      );
+    }
+    const entries = this.#pending.get(name);
+    const entry = { value, run, age: this.#age };
+    if (entries === undefined) {
+      this.#pending.set(name, [entry]);
+    } else {
+      entries.push(entry);
+    }
+  }
+
+  /** The server has done the oldest that is pending for the name, or has not (an error, or skipped). */
+  settle(name: string, isDone: boolean): void {
+    const entries = this.#pending.get(name);
+    const entry = entries?.shift();
+    if (entries?.length === 0) {
+      this.#pending.delete(name);
+    }
+    if (entry !== undefined && isDone) {
+      this.#confirmed.set(name, { ...entry, age: this.#age });
+    }
+  }
+
+  /** The server has closed the name. */
+  forget(name: string): void {
+    this.#confirmed.delete(name);
+  }
+
+  /** The server has closed everything that was confirmed. */
+  forgetAll(): void {
+    this.#confirmed.clear();
+  }
+
+  /** SQL may have taken names away and given them other meanings (DEALLOCATE and PREPARE, CLOSE and DECLARE). */
+  doubt(): void {
+    this.#age += 1;
+  }
+
+  /** What the server means by the name now; no value: what was made with SQL, or nothing. */
+  current(name: string): { readonly value: Value | undefined; readonly isCertain: boolean } {
+    const entry = this.#confirmed.get(name);
+    return {
+      value: entry?.value,
+      isCertain: entry === undefined || this.#isCertain(name, entry),
+    };
+  }
+
+  /**
+   * What the server may mean by the name when it comes to a message of this run that the client sends now.
+   * @throws JitdbError `limit.reached` when that is too much to record
+   */
+  possible(name: string, run: number): Meanings<Value> {
+    const pending = this.#pending.get(name) ?? [];
+    const last = pending.at(-1);
+    if (last?.run === run) {
+      // Had it failed, the message that asks would be skipped with the rest of the run.
+      return { values: [last.value], mayBeOther: !this.#isCertain(name, last) };
+    }
+    if (pending.length >= this.#maxMeanings) {
+      throw new JitdbError(
+        "limit.reached",
+        `The same name may mean ${pending.length} of the ${this.#what} that the database has not answered for.`,
+        { hint: "Wait for answers before the name is used again." },
+      );
+    }
+    const confirmed = this.#confirmed.get(name);
+    const entries = confirmed === undefined ? pending : [confirmed, ...pending];
+    return {
+      values: entries.map(({ value }) => value),
+      mayBeOther: confirmed === undefined || entries.some((entry) => !this.#isCertain(name, entry)),
+    };
+  }
+
+  /** SQL has no way to name the unnamed one. */
+  #isCertain(name: string, { age }: Entry<Value>): boolean {
+    return name === "" || age === this.#age;
+  }
+}

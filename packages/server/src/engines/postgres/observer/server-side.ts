@@ -1,0 +1,300 @@
+// What the server confirms: settles what the client asked for, and says how it went.
+
+import { JitdbError } from "@jitdb/shared/errors";
+import {
+  parseCommandComplete,
+  parseParameterStatus,
+  parseReadyForQuery,
+} from "@jitdb/shared/postgres/backend";
+import type { Segment } from "@jitdb/shared/postgres/decoder";
+import { backendMessages, messageName } from "@jitdb/shared/postgres/messages";
+import type { StatementResult } from "../../../audit/record.ts";
+import { BodyStart, bodyBytes, bodyLimits } from "./bodies.ts";
+import type { Conversation } from "./conversation.ts";
+import { type Expected, isRunning, type Running } from "./expected.ts";
+import type { OutcomeDetails, SessionRecords } from "./records.ts";
+
+const {
+  BindComplete,
+  CloseComplete,
+  CommandComplete,
+  CopyBothResponse,
+  CopyData,
+  CopyInResponse,
+  DataRow,
+  EmptyQueryResponse,
+  ErrorResponse,
+  FunctionCallResponse,
+  NoData,
+  ParameterStatus,
+  ParseComplete,
+  PortalSuspended,
+  ReadyForQuery,
+  RowDescription,
+} = backendMessages;
+
+export class ServerSide {
+  readonly #conversation: Conversation;
+  readonly #records: SessionRecords;
+  readonly #bodies = new BodyStart(bodyLimits.startBytes);
+  /** Messages whose bodies say something. */
+  readonly #readers = new Map<number, (body: Uint8Array, isWhole: boolean) => void>([
+    [CommandComplete, (body) => this.#commandComplete(body)],
+    [ErrorResponse, (body) => this.#error(sqlstateOf(body))],
+    [ReadyForQuery, (body) => this.#ready(body)],
+    [ParameterStatus, (body, isWhole) => this.#parameter(body, isWhole)],
+  ]);
+  /** Messages whose coming is all they say. The others settle nothing. */
+  readonly #handlers = new Map<number, () => void>([
+    [ParseComplete, () => this.#parseComplete()],
+    [BindComplete, () => this.#bindComplete()],
+    [CloseComplete, () => this.#closeComplete()],
+    [NoData, () => this.#described()],
+    [RowDescription, () => this.#described()],
+    [EmptyQueryResponse, () => this.#result("empty", {})],
+    [PortalSuspended, () => this.#result("suspended", {})],
+    [FunctionCallResponse, () => this.#result("complete", {})],
+    [CopyInResponse, () => this.#copyIn()],
+    [CopyBothResponse, () => this.#copyBoth()],
+  ]);
+
+  constructor(conversation: Conversation, records: SessionRecords) {
+    this.#conversation = conversation;
+    this.#records = records;
+  }
+
+  /** @throws JitdbError `postgres.protocol` for what nobody asked for: what runs could not be told any more */
+  take(chunk: Uint8Array, segment: Segment): void {
+    const { type } = segment;
+    if (type === DataRow || type === CopyData || type === FunctionCallResponse) {
+      this.#count(segment.end - segment.bodyStart);
+    }
+    const reader = this.#readers.get(type);
+    if (reader === undefined) {
+      if (segment.last) {
+        this.#handlers.get(type)?.();
+      }
+      return;
+    }
+    const body = this.#bodies.add(chunk, segment);
+    if (body !== undefined) {
+      reader(body, bodyBytes(segment) === body.length);
+    }
+  }
+
+  #count(bytes: number): void {
+    const { running } = this.#conversation;
+    if (running !== undefined) {
+      running.bytesOut += bytes;
+    }
+  }
+
+  #commandComplete(body: Uint8Array): void {
+    const { tag, rows } = parseCommandComplete(body);
+    this.#result("complete", rows === undefined ? { tag } : { tag, rows });
+  }
+
+  #parseComplete(): void {
+    const { name } = this.#shift("parse", ParseComplete);
+    this.#conversation.prepared.settle(name, true);
+  }
+
+  #bindComplete(): void {
+    const { prepared, portals } = this.#conversation;
+    const { name } = this.#shift("bind", BindComplete);
+    portals.settle(name, true);
+    const bound = portals.current(name).value;
+    if (bound !== undefined) {
+      bound.meaning = prepared.current(bound.statementName);
+    }
+  }
+
+  #closeComplete(): void {
+    const { target, name } = this.#shift("close", CloseComplete);
+    const { prepared, portals } = this.#conversation;
+    (target === "statement" ? prepared : portals).forget(name);
+  }
+
+  #described(): void {
+    const { replies, running } = this.#conversation;
+    if (running?.kind !== "query") {
+      this.#expect("describe", RowDescription);
+      replies.shift();
+    }
+  }
+
+  #result(result: StatementResult, details: OutcomeDetails): void {
+    const conversation = this.#conversation;
+    const running = conversation.running;
+    if (running === undefined) {
+      throw unexpected(CommandComplete);
+    }
+    running.isCopyingIn = false;
+    if (running.takesNames) {
+      conversation.doubtNames();
+    }
+    if (running.kind === "execute") {
+      conversation.replies.shift();
+      conversation.lastExecute = running.statement;
+      this.#records.settle(running, result, { ...details, ...this.#whatRan(running) });
+    } else {
+      this.#records.settle(running, result, details);
+    }
+  }
+
+  /** The statement behind an Execute's portal, unless SQL may have changed what its name means. */
+  #whatRan({ portal }: Running): OutcomeDetails {
+    const { value: bound, isCertain } = this.#conversation.portals.current(portal);
+    if (!isCertain) {
+      return {};
+    }
+    if (bound === undefined) {
+      return { parse: null };
+    }
+    return bound.meaning?.isCertain === true
+      ? { parse: bound.meaning.value?.id ?? null, bind: bound.id }
+      : { bind: bound.id };
+  }
+
+  #copyIn(): void {
+    const { running, replies } = this.#conversation;
+    if (running === undefined) {
+      throw unexpected(CopyInResponse);
+    }
+    running.isCopyingIn = true;
+    running.hasPassedSync = replies.dropSyncsBehindHead() > 0;
+    if (replies.length > 1) {
+      // SECURITY: the server takes none of them for a statement, unless the COPY fails first. Which, nobody can tell.
+      throw new JitdbError("postgres.protocol", "The client sent statements behind a COPY.");
+    }
+  }
+
+  #error(sqlstate: string): void {
+    const { replies, lastExecute } = this.#conversation;
+    const { head } = replies;
+    if (head === undefined) {
+      // Not an answer: the server ends the session.
+      return;
+    }
+    if (head.kind === "sync") {
+      // The transaction that the Sync ends could not be committed.
+      if (lastExecute !== undefined) {
+        this.#records.settleMessage(lastExecute, "error", sqlstate);
+      }
+      return;
+    }
+    if (head.kind === "query" || head.kind === "function") {
+      this.#fail(head, sqlstate);
+      return;
+    }
+    replies.shift();
+    this.#failed(head, sqlstate);
+    const skipped = replies.shiftRun();
+    for (const entry of skipped) {
+      this.#skipped(entry);
+    }
+    this.#conversation.isSkipping = replies.length === 0;
+    this.#conversation.isUndecided = isRunning(head) && head.hasPassedSync;
+    if (this.#conversation.isUndecided && skipped.length > 0) {
+      throw new JitdbError("postgres.protocol", "The client sent statements behind a COPY.");
+    }
+  }
+
+  #fail(running: Running, sqlstate: string): void {
+    this.#conversation.isAfterCopy ||= running.isCopyingIn || running.bytesIn > 0;
+    running.isCopyingIn = false;
+    running.hasFailed = true;
+    this.#records.settle(running, "error", { sqlstate });
+  }
+
+  #failed(entry: Expected, sqlstate: string): void {
+    if (isRunning(entry)) {
+      this.#conversation.isAfterCopy ||= entry.isCopyingIn || entry.bytesIn > 0;
+      this.#records.settle(entry, "error", { sqlstate, ...this.#whatRan(entry) });
+    } else if (entry.kind === "parse" || entry.kind === "bind") {
+      this.#names(entry.kind).settle(entry.name, false);
+      this.#records.settleMessage(entry.id, "error", sqlstate);
+    }
+  }
+
+  #skipped(entry: Expected): void {
+    if (isRunning(entry)) {
+      this.#records.settle(entry, "skipped");
+    } else if (entry.kind === "parse" || entry.kind === "bind") {
+      this.#names(entry.kind).settle(entry.name, false);
+    }
+  }
+
+  #names(kind: "parse" | "bind") {
+    return kind === "parse" ? this.#conversation.prepared : this.#conversation.portals;
+  }
+
+  #ready(body: Uint8Array): void {
+    const conversation = this.#conversation;
+    const state = parseReadyForQuery(body);
+    const { head } = conversation.replies;
+    // Otherwise it answers a Sync that was sent into a COPY that had failed: no statement is left without a result.
+    const isAnswer = head?.kind === "sync" || (isRunning(head) && head.results > 0);
+    if (isAnswer) {
+      conversation.replies.shift();
+    }
+    this.#records.release(state);
+    conversation.isAfterCopy = false;
+    conversation.isUndecided = false;
+    conversation.lastExecute = undefined;
+    if (state === "idle") {
+      // A portal lives as long as its transaction.
+      conversation.portals.forgetAll();
+    }
+  }
+
+  #copyBoth(): never {
+    throw new JitdbError("postgres.protocol", "Replication is not for this listener.");
+  }
+
+  #parameter(body: Uint8Array, isWhole: boolean): void {
+    if (!isWhole) {
+      // A value too long to be one of those that matter here.
+      return;
+    }
+    const { name, value } = parseParameterStatus(body);
+    const { syntax } = this.#conversation;
+    if (name === "client_encoding") {
+      this.#conversation.syntax = { ...syntax, encoding: value };
+    } else if (name === "standard_conforming_strings") {
+      this.#conversation.syntax = { ...syntax, standardStrings: value === "on" };
+    }
+  }
+
+  #expect<Kind extends Expected["kind"]>(kind: Kind, reply: number): Expected & { kind: Kind } {
+    const { head } = this.#conversation.replies;
+    if (head?.kind !== kind) {
+      throw unexpected(reply);
+    }
+    return head as Expected & { kind: Kind };
+  }
+
+  #shift<Kind extends Expected["kind"]>(kind: Kind, reply: number): Expected & { kind: Kind } {
+    const entry = this.#expect(kind, reply);
+    this.#conversation.replies.shift();
+    return entry;
+  }
+}
+
+/** Field C of an ErrorResponse, which may be cut behind it; "" if a server leaves it out. */
+function sqlstateOf(body: Uint8Array): string {
+  const code = 0x43;
+  for (let at = 0; at < body.length; ) {
+    const end = body.indexOf(0, at);
+    if (body[at] === code && end !== -1) {
+      return Buffer.from(body.subarray(at + 1, end)).toString("latin1");
+    }
+    at = end === -1 ? body.length : end + 1;
+  }
+  return "";
+}
+
+function unexpected(type: number): JitdbError {
+  const name = messageName("backend", type) ?? "unknown";
+  return new JitdbError("postgres.protocol", `The database sent a ${name} that nobody asked for.`);
+}

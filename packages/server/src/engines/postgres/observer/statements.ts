@@ -1,0 +1,135 @@
+// Makes the records of what a client asks for: statements, prepared statements, portals, function calls.
+// It keeps what an Execute's record needs of a Parse and a Bind, and nothing long.
+
+import { formatOf } from "@jitdb/shared/postgres/frontend";
+import type { Candidate, RecordedParameters, RecordedText } from "../../../audit/record.ts";
+import type { Masker } from "../../../audit/statements/masker.ts";
+import type { SqlSyntax } from "../../../audit/statements/sql-tokenizer.ts";
+import { recordParameter } from "../../../audit/statements/text.ts";
+import type { Meanings } from "./names.ts";
+
+/** Bytes of a text, or of all parameters, that are repeated in an Execute's intent. */
+const repeatedBytes = 4096;
+/** Above so many names nothing is repeated, so that names cost little memory. */
+const maxRepeatedNames = 1000;
+
+/** What decides whether something is kept to be repeated. */
+interface Weight {
+  readonly bytes: number;
+  /** Names of its sort that the session holds. */
+  readonly names: number;
+}
+
+/** A prepared statement. */
+export interface Prepared {
+  /** Id of its statement.parse record. */
+  readonly id: string;
+  readonly text: Pick<Candidate, "text" | "masked">;
+  readonly hidesParameters: boolean;
+  readonly takesNames: boolean;
+}
+
+/** A portal. */
+export interface Bound {
+  /** Id of its statement.bind record. */
+  readonly id: string;
+  /** What it may have been bound to when the Bind was sent. */
+  readonly prepared: Meanings<Prepared>;
+  /** Key of the prepared statement's name. */
+  readonly statementName: string;
+  readonly parameters: RecordedParameters | undefined;
+  /** What it was bound to, known since the server confirmed it. */
+  meaning: { readonly value: Prepared | undefined; readonly isCertain: boolean } | undefined;
+}
+
+/** Texts that may give a name another meaning by SQL: PREPARE, DECLARE, and what runs texts made elsewhere. */
+export function takesNames(bytes: Uint8Array): boolean {
+  // The words are ASCII in every client encoding; what the other bytes mean does not matter here.
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+  return /prepare|declare|execute/i.test(text);
+}
+
+export function keepPrepared(
+  id: string,
+  { text, masked }: RecordedText,
+  flags: Pick<Prepared, "hidesParameters" | "takesNames">,
+  { bytes, names }: Weight,
+): Prepared {
+  const isChunked = typeof text !== "string" && "parts" in text;
+  const isKept = !isChunked && bytes <= repeatedBytes && names < maxRepeatedNames;
+  const kept = isKept ? { text, masked } : {};
+  return { id, text: kept, ...flags };
+}
+
+/** Parameters of a Bind, or arguments of a FunctionCall. */
+export function recordParameters(
+  values: readonly (Uint8Array | null)[],
+  formats: readonly number[],
+  isSecret: boolean,
+  masker: Masker,
+  syntax: SqlSyntax,
+): RecordedParameters {
+  return values.map((value, index) =>
+    recordParameter(value, formatOf(formats, index) === 0, isSecret, masker, syntax),
+  );
+}
+
+/** Parameters that an intent repeats; undefined where they are long. */
+export function keepParameters(
+  parameters: RecordedParameters,
+  { bytes, names }: Weight,
+): RecordedParameters | undefined {
+  return bytes <= repeatedBytes && names < maxRepeatedNames ? parameters : undefined;
+}
+
+/** Candidates of a Bind: the statements that it may mean. */
+export function statementCandidates({ values, mayBeOther }: Meanings<Prepared>): Candidate[] {
+  const known = values.map((prepared) => ({ parse: prepared.id, ...prepared.text }));
+  return mayBeOther ? [...known, { parse: null }] : known;
+}
+
+/** Candidates of an Execute: each portal that it may mean with each statement that this may be bound to. */
+export function portalCandidates({ values, mayBeOther }: Meanings<Bound>): Candidate[] {
+  const known = values.flatMap((bound) =>
+    statementCandidates(boundStatements(bound)).map((candidate) => ({
+      ...candidate,
+      bind: bound.id,
+      parameters: bound.parameters,
+    })),
+  );
+  return mayBeOther ? [...known, { parse: null }] : known;
+}
+
+/** Whether any statement that the portal may run takes names away. */
+export function mayTakeNames({ values, mayBeOther }: Meanings<Bound>): boolean {
+  return (
+    mayBeOther ||
+    values.some((bound) => {
+      const { values: prepared, mayBeOther: isOther } = boundStatements(bound);
+      return isOther || prepared.some((statement) => statement.takesNames);
+    })
+  );
+}
+
+/** Names at the beginning of a Bind's body; undefined if they do not end there. */
+export function readLongBind(
+  start: Uint8Array,
+): { readonly portal: Uint8Array; readonly statement: Uint8Array } | undefined {
+  const portalEnd = start.indexOf(0);
+  const statementEnd = portalEnd === -1 ? -1 : start.indexOf(0, portalEnd + 1);
+  return statementEnd === -1
+    ? undefined
+    : {
+        portal: start.subarray(0, portalEnd),
+        statement: start.subarray(portalEnd + 1, statementEnd),
+      };
+}
+
+function boundStatements({ meaning, prepared }: Bound): Meanings<Prepared> {
+  return meaning === undefined
+    ? prepared
+    : {
+        values: meaning.value === undefined ? [] : [meaning.value],
+        mayBeOther: meaning.value === undefined || !meaning.isCertain,
+      };
+}
