@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import fastifyHelmet from "@fastify/helmet";
 import { JitdbError } from "@jitdb/shared/errors";
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import type { AccessService } from "../access/service.ts";
 import type { Journal } from "../audit/journal.ts";
@@ -57,7 +57,7 @@ export async function createApp(ports: AppPorts): Promise<FastifyInstance> {
   const app: FastifyInstance = Fastify({
     serverFactory: (handler) => createHttpServer(config, handler),
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: httpLimits.maxBodyBytes,
     trustProxy: (address) => proxies.trusts(address),
     requestIdHeader: false,
