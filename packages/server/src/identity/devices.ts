@@ -17,16 +17,6 @@ export interface Enrolment {
   readonly vouchedFor: boolean;
 }
 
-export interface Confirmation {
-  readonly device: DeviceId;
-  /** Name of the device's person. */
-  readonly person: string;
-  /** Who vouches for it. */
-  readonly by: { readonly id: PersonId; readonly name: string };
-  /** What it rests on: `approval` of a request, or a login from `loopback`. */
-  readonly how: string;
-}
-
 export interface DevicesOptions {
   readonly store: Store;
   readonly clock: Clock;
@@ -68,7 +58,7 @@ export class Devices {
         return false;
       }
       if (enrolment.vouchedFor) {
-        await this.confirm(tx, { device, person: person.name, by: person, how: "loopback" });
+        await this.#confirm(tx, enrolment);
       }
       await this.#trail.stage(tx, { kind: "login.succeeded", ...subject, method: "password" });
       return true;
@@ -77,39 +67,26 @@ export class Devices {
     return welcome;
   }
 
-  /** Vouches for a device, as part of the approval of its first request. A confirmed one stays as it is. */
-  async confirm(tx: Kysely<Tables>, confirmation: Confirmation): Promise<void> {
-    const { device, person, by, how } = confirmation;
-    const confirmed = await tx
-      .updateTable("devices")
-      .set({ confirmed_at: this.#clock.now(), confirmed_by: by.id })
-      .where("id", "=", device)
-      .where("confirmed_at", "is", null)
-      .where("revoked_at", "is", null)
-      .returning("id")
-      .executeTakeFirst();
-    if (confirmed !== undefined) {
-      await this.#trail.stage(tx, { kind: "device.confirmed", person, device, by: by.name, how });
-    }
-  }
-
   /** Refuses the device for ever and ends its logins and tunnels. False: unknown, or revoked before. */
   async revoke(device: DeviceId, by: string): Promise<boolean> {
     const revoked = await this.#store.transaction(async (tx) => {
       const row = await tx
         .updateTable("devices")
-        .from("people")
         .set({ revoked_at: this.#clock.now() })
-        .whereRef("people.id", "=", "devices.person_id")
-        .where("devices.id", "=", device)
+        .where("id", "=", device)
         .where("revoked_at", "is", null)
-        .returning("people.name")
+        .returning("person_id")
         .executeTakeFirst();
       if (row === undefined) {
         return false;
       }
+      const owner = await tx
+        .selectFrom("people")
+        .select("name")
+        .where("id", "=", row.person_id)
+        .executeTakeFirstOrThrow();
       await tx.deleteFrom("oauth_artifacts").where("uid", "=", device).execute();
-      await this.#trail.stage(tx, { kind: "device.revoked", person: row.name, device, by });
+      await this.#trail.stage(tx, { kind: "device.revoked", person: owner.name, device, by });
       return true;
     });
     await this.#trail.drain();
@@ -144,6 +121,26 @@ export class Devices {
       .select("devices.id")
       .executeTakeFirst();
     return row !== undefined;
+  }
+
+  async #confirm(tx: Kysely<Tables>, { device, person }: Enrolment): Promise<void> {
+    const confirmed = await tx
+      .updateTable("devices")
+      .set({ confirmed_at: this.#clock.now(), confirmed_by: person.id })
+      .where("id", "=", device)
+      .where("confirmed_at", "is", null)
+      .returning("id")
+      .executeTakeFirst();
+    if (confirmed !== undefined) {
+      const { name } = person;
+      await this.#trail.stage(tx, {
+        kind: "device.confirmed",
+        person: name,
+        device,
+        by: name,
+        how: "loopback",
+      });
+    }
   }
 
   async #see(tx: Kysely<Tables>, { device, person, label, address }: Enrolment): Promise<void> {

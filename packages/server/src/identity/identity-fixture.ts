@@ -16,7 +16,10 @@ import { Passwords } from "./passwords.ts";
 import { People } from "./people.ts";
 
 export interface IdentityServer {
+  /** What it calls itself. */
   readonly url: string;
+  /** Where it listens. */
+  readonly listeningAt: string;
   readonly identity: Identity;
   readonly people: People;
   readonly store: Store;
@@ -48,7 +51,8 @@ export async function startIdentityServer(options: ServerOptions = {}): Promise<
   const app = fastify({ trustProxy: options.trustProxy ?? false });
   // The port is known before the routes are there: the issuer's address is part of all that they say.
   const port = await reservePort();
-  const url = options.publicUrl ?? `http://127.0.0.1:${port}`;
+  const listeningAt = `http://127.0.0.1:${port}`;
+  const url = options.publicUrl ?? listeningAt;
   const masterKey = createHash("sha256").update("a master key for tests").digest();
   const random = { bytes: (count: number) => randomBytes(count) };
   const trail = {
@@ -94,10 +98,11 @@ export async function startIdentityServer(options: ServerOptions = {}): Promise<
     ["bob", ["admins", "developers"]],
   ] as const) {
     await people.add({ name, groups }, "test");
-    await people.setPassword(name, new Secret(password));
+    await setPasswordHash(store, name, await hashed);
   }
   return {
     url,
+    listeningAt,
     identity,
     people,
     store,
@@ -109,6 +114,13 @@ export async function startIdentityServer(options: ServerOptions = {}): Promise<
       await store.close();
     },
   };
+}
+
+/** One hash for all servers of a test file: hashing is made to be slow. */
+const hashed = new Passwords({ bytes: (count) => randomBytes(count) }).hash(new Secret(password));
+
+async function setPasswordHash(store: Store, name: string, password_hash: string): Promise<void> {
+  await store.db.updateTable("people").set({ password_hash }).where("name", "=", name).execute();
 }
 
 /** A port that was free a moment ago. */

@@ -10,7 +10,7 @@ import type { Store } from "../store/store.ts";
 export const proofAlgorithms = ["ES256", "EdDSA", "Ed25519"];
 
 /** How far a proof's time may be from the server's, either way. */
-export const proofWindowMs = 60_000;
+const proofWindowMs = 60_000;
 
 const maxProofLength = 8192;
 const maxJtiLength = 256;

@@ -14,7 +14,7 @@ import { polling } from "./polling.ts";
 import { type DeriveKey, deriveSigningKey } from "./signing-key.ts";
 
 /** The one client, made for the CLI; announced in the discovery document as `jitdb_client_id`. */
-export const clientId = "jitdb-cli";
+const clientId = "jitdb-cli";
 
 /** Paths below the public URL. Discovery stands at the root, so that the server's address is the issuer. */
 export const paths = {
@@ -28,7 +28,7 @@ export const paths = {
 } as const;
 
 /** Seconds. */
-export const lifetimes = {
+const lifetimes = {
   accessToken: 10 * 60,
   /** Counted anew at each rotation. */
   refreshToken: 30 * 24 * 60 * 60,
@@ -185,7 +185,8 @@ async function findAccount(
         person,
         label: labelOf(source.params),
         address: call.address,
-        vouchedFor: confirmLocalDevices && isLocal(source.deviceInfo),
+        // Both where it asked and where it fetches the tokens: a code that was passed on is not the host's.
+        vouchedFor: confirmLocalDevices && call.local && isLocal(source.deviceInfo),
       })
     : await devices.isUsable(call.device, id);
   if (!welcome) {

@@ -4,7 +4,7 @@
 import type { Artifact, Artifacts } from "./artifacts.ts";
 
 /** How long the predecessor of a refresh token works. */
-export const predecessorMs = 60_000;
+const predecessorMs = 60_000;
 
 /**
  * `first`: a token that was not used before. `again`: its answer may have been lost, and may be given once more.

@@ -12,7 +12,7 @@ import { announceCall } from "./calls.ts";
 import { paths } from "./provider.ts";
 
 /** Device codes that may be asked for; they also bound how many can be guessed at. */
-export const codeLimits = { windowMs: 10 * 60 * 1000, perAddress: 100, overall: 1000 } as const;
+const codeLimits = { windowMs: 10 * 60 * 1000, perAddress: 100, overall: 1000 } as const;
 
 export interface OauthOptions {
   readonly provider: { callback(): Handler };

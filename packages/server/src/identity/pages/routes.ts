@@ -18,7 +18,7 @@ import type { Sessions, Visitor } from "./sessions.ts";
 import { icon, iconPath, stylePath, styleSheet } from "./style.ts";
 import { Templates } from "./templates.ts";
 
-export const guessLimits = {
+const guessLimits = {
   windowMs: 10 * 60 * 1000,
   codesPerAddress: 20,
   passwordsPerAddress: 20,
@@ -58,10 +58,12 @@ export function addPages(scope: FastifyInstance, options: PagesOptions): void {
 
 /** A field that a browser always sends once; anything else counts as left empty. */
 const field = z.string().max(2048).catch("");
+/** Its length is for the password rules to judge; the body has a limit. */
+const passwordField = z.string().catch("");
 const codeForm = z.object({ user_code: field }).catch({ user_code: "" });
-const loginForm = z.object({ user_code: field, name: field, password: field });
+const loginForm = z.object({ user_code: field, name: field, password: passwordField });
 const decisionForm = z.object({ user_code: field, decision: z.enum(["approve", "deny"]) });
-const setupForm = z.object({ password: field, repeat: field });
+const setupForm = z.object({ password: passwordField, repeat: passwordField });
 const setupParams = z.object({ token: field });
 const formToken = z.object({ form_token: field }).catch({ form_token: "" });
 
@@ -340,11 +342,18 @@ class Pages {
     this.#options.journal.record({ kind: "login.failed", address, reason, ...(name && { name }) });
   }
 
-  #recordLock(what: string, by: string, address: string): void {
-    const reason = `Too many wrong ${what} (limit per ${by === "target" ? "name" : by}).`;
+  #recordLock(what: string, by: keyof typeof origins, address: string): void {
+    const reason = `Too many wrong ${what} ${origins[by]}.`;
     this.#options.journal.record({ kind: "login.failed", address, reason });
   }
 }
+
+/** How the audit says which limit was reached. */
+const origins = {
+  address: "from this address",
+  target: "for one name",
+  overall: "from everywhere",
+} as const;
 
 function send(reply: FastifyReply, status: number, page: Html): FastifyReply {
   return reply.code(status).headers(pageHeaders).send(page.toString());

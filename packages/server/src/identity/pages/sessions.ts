@@ -6,7 +6,7 @@ import type { Artifacts } from "../oauth/artifacts.ts";
 import type { People, Person } from "../people.ts";
 
 /** How long a browser need not ask for the password again. It always asks for the click. */
-export const browserSessionMs = 8 * 60 * 60 * 1000;
+const browserSessionMs = 8 * 60 * 60 * 1000;
 
 const cookieBytes = 32;
 

@@ -31,7 +31,7 @@ export class Templates {
   /** Asks for the code that the terminal shows. */
   enterCode(problem?: string): Html {
     return this.#page(
-      "Log in to jitdb",
+      "Log in",
       html`<h1>Log in to jitdb</h1>
 <p class="lead">Enter the code that your terminal shows.</p>
 ${notice(problem)}<form method="get" action="/device">
