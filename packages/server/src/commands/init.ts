@@ -1,10 +1,9 @@
 // jitdb-server init: an installation in a folder, with its first administrator.
 
-import { relative } from "node:path";
 import type { Command } from "commander";
 import { exampleSections } from "../config/template.ts";
 import { systemPorts } from "../system.ts";
-import { createInstallation } from "./installation.ts";
+import { createInstallation, shownPath } from "./installation.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface InitOptions {
@@ -42,7 +41,7 @@ async function init(options: InitOptions, terminal: Terminal): Promise<void> {
     },
     systemPorts(),
   );
-  const shown = relative(process.cwd(), configFile);
+  const shown = shownPath(configFile);
   terminal.say(`Wrote ${shown}, and beside it master.key and data. Back up master.key.`);
   terminal.say(`Next: add a database and a policy to ${shown}, then run`);
   terminal.say(`  jitdb-server check --config ${shown}`);

@@ -1,7 +1,7 @@
 // Makes an installation in a folder: configuration, keys, store and first administrator, or nothing at all.
 
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
@@ -98,4 +98,10 @@ async function addAdministrator(
   } finally {
     await state.close();
   }
+}
+
+/** A path as a person would type it from here. */
+export function shownPath(path: string): string {
+  const near = relative(process.cwd(), path);
+  return near.length < path.length ? near : path;
 }

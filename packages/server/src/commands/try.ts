@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { userInfo } from "node:os";
-import { dirname, isAbsolute, join, relative } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import { randomBase32 } from "@jitdb/shared/ids";
 import { buildVerifier, scramSaltBytes } from "@jitdb/shared/postgres/scram/verifier";
@@ -16,7 +16,7 @@ import { scramCrypto } from "../engines/postgres/scram-crypto.ts";
 import { administrators } from "../identity/caller.ts";
 import { systemPorts } from "../system.ts";
 import { ownAddresses } from "./database.ts";
-import { createInstallation, type Installation } from "./installation.ts";
+import { createInstallation, type Installation, shownPath } from "./installation.ts";
 import { launch, runUntilSignal } from "./start.ts";
 import { parseTarget, type Survey, surveyDatabase, type Target } from "./survey.ts";
 import type { Terminal } from "./terminal.ts";
@@ -151,7 +151,7 @@ function tellNext(
   url: string,
   terminal: Terminal,
 ): void {
-  const setup = relative(process.cwd(), join(dirname(configFile), setupFile));
+  const setup = shownPath(join(dirname(configFile), setupFile));
   terminal.print(`Ready: ${url}. It runs until Ctrl-C; go on in another terminal.
 
 1. As a superuser of the database, once:
@@ -165,7 +165,7 @@ function tellNext(
 5. Use it:
      jitdb psql ${name}
 
-Start it again later with: jitdb-server start --config ${shellQuote(relative(process.cwd(), configFile))}`);
+Start it again later with: jitdb-server start --config ${shellQuote(shownPath(configFile))}`);
 }
 
 /** A name that jitdb takes, as close as possible to a name that somebody else gave. */

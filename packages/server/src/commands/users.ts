@@ -64,7 +64,9 @@ async function manage(command: object, options: UserOptions, terminal: Terminal)
   const checked = userCommand.safeParse(command);
   if (!checked.success) {
     const [issue] = checked.error.issues;
-    throw new JitdbError("usage.invalid", `${issue?.path[0]?.toString()}: ${issue?.message}.`);
+    throw new JitdbError("usage.invalid", `${issue?.path[0]?.toString()}: ${issue?.message}.`, {
+      hint: "See `jitdb-server users --help`.",
+    });
   }
   const { config } = requireConfig(options.config);
   const answer = await execute(config, checked.data);
