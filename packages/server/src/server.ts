@@ -9,6 +9,7 @@ import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { AccessService } from "./access/service.ts";
 import { AuditShipper } from "./audit/search/shipper.ts";
+import { Masker } from "./audit/statements/masker.ts";
 import { Closers } from "./closers.ts";
 import type { Config, MasterKey } from "./config/config.ts";
 import { serveControl } from "./control/socket.ts";
@@ -195,6 +196,7 @@ async function openGateway(
     log,
     config,
     engines,
+    masker: new Masker(deriveKey(config.masterKey, "masked secrets", 32)),
     authenticator,
     credentials,
   });

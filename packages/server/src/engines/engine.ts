@@ -6,6 +6,7 @@ import type { Secret } from "@jitdb/shared/secret";
 import type { Logger } from "pino";
 import type { Journal } from "../audit/journal.ts";
 import type { SessionEnd, Subject } from "../audit/record.ts";
+import type { Masker } from "../audit/statements/masker.ts";
 import type { DatabaseConfig } from "../config/config.ts";
 import type { Executor } from "../credentials/executor.ts";
 import type { Turn } from "../gateway/turn.ts";
@@ -35,6 +36,7 @@ export interface SessionPorts {
   readonly random: Random;
   readonly journal: Journal;
   readonly turn: Turn;
+  readonly masker: Masker;
   readonly log: Logger;
 }
 
@@ -54,7 +56,7 @@ export interface SessionRequest {
   /** What the client sent at its start, in the engine's own form. Nothing of it is trusted. */
   readonly startup: Uint8Array;
   /** Stands in every record of the session. */
-  readonly subject: Subject;
+  readonly subject: Subject & { readonly session: string };
   /** From this moment on nothing passes; epoch ms, by the clock of the ports. */
   readonly endsAt: number;
   /** What the client is told then. */

@@ -1,76 +1,209 @@
 // The gateway: every tunnel and every live session of this server, and how they are ended.
 
-import type { Clock, DeviceId, GrantId, PersonId, Random, SessionId } from "@jitdb/shared/ids";
-import type { Secret } from "@jitdb/shared/secret";
+import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
+import type { Clock, DeviceId, GrantId, PersonId, Random } from "@jitdb/shared/ids";
+import type { Logger } from "pino";
 import type { WebSocket } from "ws";
 import type { Journal } from "../audit/journal.ts";
 import type { SessionEnd } from "../audit/record.ts";
+import type { Masker } from "../audit/statements/masker.ts";
+import type { Bus } from "../bus.ts";
 import type { Config } from "../config/config.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { Authenticator } from "../identity/authenticator.ts";
 import type { Caller } from "../identity/caller.ts";
-import type { Logger } from "pino";
 import type { Store } from "../store/store.ts";
-import type { EphemeralUserState } from "../store/tables.ts";
-
-/** The user of a grant, as the ledger has it at this moment. */
-export interface GrantUser {
-  readonly state: EphemeralUserState;
-  readonly userName: string;
-  readonly password: Secret;
-  /** Why it is not there yet, if something stands in the way; for the log, never for the client. */
-  readonly problem?: string | undefined;
-}
+import { type GatewayLimits, gatewayLimits } from "./limits.ts";
+import { Canceller } from "./sessions/cancel.ts";
+import { type LiveSession, LiveSessions, type SessionPlace } from "./sessions/live-sessions.ts";
+import { type GrantUser, SessionOpener } from "./sessions/open-session.ts";
+import { SessionRows } from "./sessions/session-rows.ts";
+import { ExpiryNotices } from "./tunnels/expiry-notices.ts";
+import { Tunnel, type TunnelPorts } from "./tunnels/tunnel.ts";
+import { Turn } from "./turn.ts";
 
 export interface GatewayPorts {
   readonly config: Pick<Config, "databases" | "publicUrl">;
-  readonly engines: readonly Engine[];
+  readonly engines: readonly Pick<Engine, "name" | "createSessions">[];
   readonly store: Store;
   readonly journal: Journal;
+  readonly masker: Masker;
   readonly authenticator: Authenticator;
   readonly credentials: { userFor(grantId: GrantId): Promise<GrantUser> };
+  readonly bus: Pick<Bus, "emit">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
 }
 
-/** A session as lists show it. */
-export interface LiveSession {
-  readonly id: SessionId;
-  readonly grantId: GrantId;
-  readonly personId: PersonId;
-  readonly person: string;
-  readonly deviceId: DeviceId;
-  readonly databaseName: string;
-  readonly profile: string;
-  readonly userName: string;
-  readonly address: string;
-  readonly application: string;
-  readonly backendPid: number;
-  /** Epoch ms. */
-  readonly openedAt: number;
-}
+export class Gateway {
+  readonly #ports: GatewayPorts;
+  readonly #limits: GatewayLimits;
+  readonly #live: LiveSessions;
+  readonly #tunnels = new Set<Tunnel>();
+  readonly #rows: SessionRows;
+  readonly #notices: ExpiryNotices;
+  readonly #tunnelPorts: TunnelPorts;
+  #ticks: NodeJS.Timeout | undefined;
+  /** Why nothing is accepted any more. */
+  #stopping: JitdbError | undefined;
 
-export declare class Gateway {
-  constructor(ports: GatewayPorts);
-  /** Closes the rows that a crash left open, as `server_stopped`; once, before the first `accept`. Returns how many. */
-  reconcile(): Promise<number>;
-  /** Takes an upgraded WebSocket over; make its server with {@link webSocketOptions}. */
-  accept(ws: WebSocket, caller: Caller): void;
-  /** Ends a grant's sessions, also those that are about to open. Resolves when their connections are gone; gives their number. */
-  endGrant(
+  constructor(ports: GatewayPorts, limits: GatewayLimits = gatewayLimits) {
+    this.#ports = ports;
+    this.#limits = limits;
+    this.#live = new LiveSessions(limits.ownedAfterMs);
+    this.#rows = new SessionRows(ports);
+    this.#notices = new ExpiryNotices({ ...ports, live: this.#live, tunnels: this.#tunnels });
+    const turn = new Turn(ports.journal);
+    const engines = new Map(
+      ports.engines.map((engine) => [engine.name, engine.createSessions({ ...ports, turn })]),
+    );
+    const opener = new SessionOpener({
+      ...ports,
+      engines,
+      limits,
+      live: this.#live,
+      rows: this.#rows,
+    });
+    const canceller = new Canceller({ ...ports, live: this.#live }, opener);
+    this.#tunnelPorts = {
+      ...ports,
+      url: `${ports.config.publicUrl}/api/v1/tunnel`,
+      turn,
+      limits,
+      openSession: (stream, open, caller) => opener.open(stream, open, caller),
+      cancel: (stream, open, caller) => canceller.cancel(stream, open, caller),
+    };
+  }
+
+  /** Closes the rows of sessions that a crash left open, as `server_stopped`. Gives their number. Call it before `accept`. */
+  async reconcile(): Promise<number> {
+    return await this.#rows.reconcile();
+  }
+
+  /** Takes over an upgraded WebSocket, which carries one tunnel of the caller. */
+  accept(ws: WebSocket, caller: Caller): void {
+    this.#ticks ??= setInterval(() => this.#tick(), this.#limits.tickMs).unref();
+    const tunnel = new Tunnel(ws, caller, this.#tunnelPorts);
+    this.#tunnels.add(tunnel);
+    void tunnel.gone.then(() => this.#tunnels.delete(tunnel));
+    if (this.#stopping !== undefined) {
+      tunnel.close(this.#stopping);
+    }
+  }
+
+  /**
+   * Ends the sessions of a grant, also those that are about to open, and tells its person's agents. Call it when the store
+   * says that the grant has ended; resolves when the connections to the database are gone. Gives their number.
+   */
+  async endGrant(
     grantId: GrantId,
     end: Extract<SessionEnd, "expired" | "revoked">,
     reason: string,
-  ): Promise<number>;
-  /** Ends the tunnels of a person and all sessions in them. */
-  endPerson(personId: PersonId, reason: string): Promise<number>;
-  endDevice(deviceId: DeviceId, reason: string): Promise<number>;
-  sessions(): LiveSession[];
-  /** Process ids of a database's sessions. Call `loginsSettled` first: a login under way has no number yet. */
-  ownedBackends(databaseName: string): number[];
-  /** Resolves when every login that is under way on the database now has ended one way or the other, within its deadline. */
-  loginsSettled(databaseName: string): Promise<void>;
-  /** Ends everything; nothing is accepted any more. */
-  close(reason: string): Promise<void>;
+  ): Promise<number> {
+    const what = `The grant ${grantId} ${end === "expired" ? "has expired" : "was revoked"}`;
+    const error = new JitdbError(`grant.${end}`, reason === "" ? `${what}.` : `${what}: ${reason}`);
+    const places = this.#live.ofGrant(grantId);
+    const count = await endAll(places, end, error);
+    await this.#announceEnd(grantId, end, error.message);
+    return count;
+  }
+
+  /** Ends the tunnels of a disabled person and all sessions in them. Gives the number of sessions. */
+  async endPerson(personId: PersonId, reason: string): Promise<number> {
+    const error = new JitdbError("login.disabled", reason);
+    return await this.#endCallers((caller) => caller.personId === personId, error);
+  }
+
+  /** The same for a device whose login was revoked. */
+  async endDevice(deviceId: DeviceId, reason: string): Promise<number> {
+    const error = new JitdbError("login.expired", reason);
+    return await this.#endCallers((caller) => caller.deviceId === deviceId, error);
+  }
+
+  /** All that are open. */
+  sessions(): LiveSession[] {
+    return this.#live.all().flatMap(({ live }) => live ?? []);
+  }
+
+  /**
+   * Process ids of a database's backends that are ours. To tell strangers from them: list the database's backends first,
+   * then await `loginsSettled`, then ask here. A backend that was on the list belongs to a login that had begun by then,
+   * so by now its number is known: the database tells it at the end of the login only.
+   */
+  ownedBackends(databaseName: string): number[] {
+    return this.#live.ownedBackends(databaseName);
+  }
+
+  /** Resolves when every login that is under way now has ended one way or the other, which has a deadline. Never rejects. */
+  async loginsSettled(databaseName: string): Promise<void> {
+    await Promise.allSettled(this.#live.ofDatabase(databaseName).map(({ login }) => login));
+  }
+
+  /** Ends everything with a word to everybody; resolves when all is closed and on record. */
+  async close(reason: string): Promise<void> {
+    const error = new JitdbError("tunnel.going_away", `The server stops: ${reason}.`);
+    this.#stopping = error;
+    clearInterval(this.#ticks);
+    const sessions = endAll(this.#live.all(), "server_stopped", error);
+    const tunnels = [...this.#tunnels];
+    for (const tunnel of tunnels) {
+      tunnel.close(error);
+    }
+    await sessions;
+    await Promise.all(tunnels.map(({ gone }) => gone));
+    await this.#rows.drain();
+  }
+
+  async #endCallers(isMeant: (caller: Caller) => boolean, error: JitdbError): Promise<number> {
+    const places = this.#live.all().filter(({ caller }) => isMeant(caller));
+    const ended = endAll(places, "person_disabled", error);
+    for (const tunnel of this.#tunnels) {
+      if (isMeant(tunnel.caller)) {
+        tunnel.close(error);
+      }
+    }
+    return await ended;
+  }
+
+  async #announceEnd(grantId: GrantId, kind: "expired" | "revoked", message: string) {
+    const grant = await this.#ports.store.db
+      .selectFrom("grants")
+      .select(["person_id", "ends_at", "ended_at"])
+      .where("id", "=", grantId)
+      .executeTakeFirst();
+    if (grant !== undefined) {
+      const expiresAt = new Date(grant.ended_at ?? grant.ends_at).toISOString();
+      this.#notices.send(grant.person_id, { kind, grant: grantId, expiresAt, message });
+    }
+  }
+
+  #tick(): void {
+    try {
+      const now = this.#ports.clock.now();
+      for (const place of this.#live.all()) {
+        if (place.admission !== undefined && now >= place.admission.endsAt) {
+          place.end("expired", place.admission.expired());
+        }
+      }
+      for (const tunnel of this.#tunnels) {
+        tunnel.checkToken();
+      }
+      this.#notices.tick();
+    } catch (error) {
+      this.#ports.log.error({ err: toJitdbError(error) }, "a look for ended grants failed");
+    }
+  }
+}
+
+async function endAll(
+  places: readonly SessionPlace[],
+  end: SessionEnd,
+  error: JitdbError,
+): Promise<number> {
+  for (const place of places) {
+    place.end(end, error);
+  }
+  await Promise.all(places.map(({ gone }) => gone));
+  return places.filter(({ live }) => live !== undefined).length;
 }

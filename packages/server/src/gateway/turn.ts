@@ -37,6 +37,11 @@ export class Turn {
     this.#schedule();
   }
 
+  /** Writes what was appended at the end of this turn; nobody waits for it. */
+  flush(): void {
+    this.#schedule();
+  }
+
   #schedule(): void {
     if (!this.#isScheduled) {
       this.#isScheduled = true;

@@ -2,8 +2,9 @@
 
 import type { DatabaseConfig } from "../../config/config.ts";
 import type { Executor } from "../../credentials/executor.ts";
-import type { Engine, SetupOptions } from "../engine.ts";
+import type { Engine, SessionPorts, Sessions, SetupOptions } from "../engine.ts";
 import { PostgresExecutor } from "./executor/executor.ts";
+import { PostgresSessions } from "./session/sessions.ts";
 import { setupSql } from "./setup-sql.ts";
 
 export const postgresEngine = {
@@ -11,4 +12,5 @@ export const postgresEngine = {
   createExecutor: (database: DatabaseConfig): Executor => new PostgresExecutor(database),
   setupSql: (database: DatabaseConfig, options: SetupOptions): string =>
     setupSql(database, options),
-} satisfies Omit<Engine, "createSessions">;
+  createSessions: (ports: SessionPorts): Sessions => new PostgresSessions(ports),
+} satisfies Engine;

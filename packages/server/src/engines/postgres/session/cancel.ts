@@ -1,13 +1,43 @@
 // Cancel requests: each on a connection of its own, which the server closes when it has passed the request on.
 // Source: PostgreSQL manual, "Canceling Requests in Progress".
 
+import { timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
+import type { Random } from "@jitdb/shared/ids";
 import type { BackendKeyData } from "@jitdb/shared/postgres/backend";
-import { encodeCancelRequest } from "@jitdb/shared/postgres/startup";
+import { encodeCancelRequest, parseStartupPacket } from "@jitdb/shared/postgres/startup";
 import type { DatabaseConfig } from "../../../config/config.ts";
 import { connectToServer, unreachable } from "./connection.ts";
 
 const deadlineMs = 5000;
+const secretBytes = 4;
+
+/**
+ * What a client is told for its cancel requests: the server's true process id, which programs ask the server about, and
+ * a secret of ours. SECURITY: it works through the gateway, inside its grant, and nowhere else (invariant 16).
+ */
+export class CancelKey {
+  readonly data: BackendKeyData;
+
+  constructor(processId: number, random: Random) {
+    this.data = { processId, secret: random.bytes(secretBytes) };
+  }
+
+  /**
+   * Whether a client's CancelRequest is for this key.
+   * @throws JitdbError `postgres.protocol` for a packet that is malformed
+   */
+  isNamedBy(packet: Uint8Array): boolean {
+    const request = parseStartupPacket(packet);
+    const { processId, secret } = this.data;
+    return (
+      request.kind === "cancel" &&
+      request.processId === processId &&
+      request.secret.length === secret.length &&
+      timingSafeEqual(request.secret, secret)
+    );
+  }
+}
 
 /**
  * Resolves when the server has closed the connection: the signal is sent by then.

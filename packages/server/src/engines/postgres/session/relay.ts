@@ -1,18 +1,15 @@
 // Relays one client's session: exact bytes both ways, each chunk walked and observed, nothing forwarded before its record.
 // The order of a turn: client bytes are observed as they come, the journal is flushed once (turn.ts), then they are written.
 
-import { timingSafeEqual } from "node:crypto";
 import type { Socket } from "node:net";
 import { type JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { BackendKeyData } from "@jitdb/shared/postgres/backend";
-import { MessageWalker, type Segment } from "@jitdb/shared/postgres/decoder";
+import { MessageWalker } from "@jitdb/shared/postgres/decoder";
 import {
   encodeBackendKeyData,
   encodeReadyForQuery,
   encodeTerminate,
 } from "@jitdb/shared/postgres/encoder";
-import { backendMessages, frontendMessages } from "@jitdb/shared/postgres/messages";
-import { parseStartupPacket } from "@jitdb/shared/postgres/startup";
 import type { SessionEnd } from "../../../audit/record.ts";
 import type { Forwarder } from "../../../gateway/turn.ts";
 import type {
@@ -22,28 +19,12 @@ import type {
   SessionRequest,
   SessionSummary,
 } from "../../engine.ts";
-import { cancelBackend } from "./cancel.ts";
+import type { Observer } from "../observer/observer.ts";
+import { CancelKey, cancelBackend } from "./cancel.ts";
 import type { Connection } from "./connection.ts";
 import type { LoggedIn } from "./login.ts";
 import { encodeFatal, encodeWarning } from "./native-errors.ts";
-
-/** What becomes of statements that the session's end cut off. */
-export type CutResult = "unknown" | "terminated" | "refused";
-
-/** Keeps the audit of a session. Its records are appended to the journal, and flushed by the turn. */
-export interface SessionObserver {
-  /** Statements so far. */
-  readonly statements: number;
-  /**
-   * A part of a client message, before it is forwarded.
-   * @throws JitdbError `audit.unavailable`, or `postgres.protocol` for a body that breaks its grammar
-   */
-  client(chunk: Uint8Array, segment: Segment): void;
-  /** A part of a server message. Same errors. */
-  server(chunk: Uint8Array, segment: Segment): void;
-  /** The session is over. Never throws. */
-  end(result: CutResult): void;
-}
+import { OwedAnswers } from "./owed-answers.ts";
 
 /** In milliseconds. */
 const timing = {
@@ -53,13 +34,11 @@ const timing = {
   closeAfterMs: 250,
 } as const;
 
-const cancelSecretBytes = 4;
-
 export interface RelayOptions {
   readonly request: SessionRequest;
   readonly ports: SessionPorts;
   readonly login: LoggedIn;
-  readonly observer: SessionObserver;
+  readonly observer: Observer;
   /** For records and lists. */
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -74,12 +53,11 @@ export class Relay implements Session, Forwarder {
   readonly #request: SessionRequest;
   readonly #ports: SessionPorts;
   readonly #client: SessionClient;
-  readonly #observer: SessionObserver;
+  readonly #observer: Observer;
   readonly #connection: Connection;
   readonly #socket: Socket;
   readonly #key: BackendKeyData;
-  /** SECURITY: the client's cancel key is ours: it works through the gateway, inside its grant, and nowhere else (invariant 16). */
-  readonly #clientKey: BackendKeyData;
+  readonly #clientKey: CancelKey;
   /** What the client is greeted with, and what the server said behind it. */
   readonly #greeting: Uint8Array;
   readonly #rest: Uint8Array;
@@ -92,16 +70,11 @@ export class Relay implements Session, Forwarder {
   #unconsumed = 0;
   #notice: Uint8Array | undefined;
 
-  /** ReadyForQuery messages that the server owes. */
-  #owedReady = 0;
-  /** Messages of the extended protocol were sent, and no Sync behind them. */
-  #isUnsynced = false;
-  #isTerminated = false;
+  readonly #owed = new OwedAnswers();
 
   #bytesIn = 0;
   #bytesOut = 0;
   #end: { readonly end: SessionEnd; readonly reason?: string | undefined } | undefined;
-  readonly #settleClosed: (summary: SessionSummary) => void;
 
   constructor({ request, ports, login, observer, parameters }: RelayOptions) {
     this.#request = request;
@@ -111,13 +84,10 @@ export class Relay implements Session, Forwarder {
     this.#connection = login.connection;
     this.#socket = login.connection.socket;
     this.#key = login.key;
-    this.#clientKey = {
-      processId: login.key.processId,
-      secret: ports.random.bytes(cancelSecretBytes),
-    };
+    this.#clientKey = new CancelKey(login.key.processId, ports.random);
     this.#greeting = Buffer.concat([
       ...login.greeting,
-      encodeBackendKeyData(this.#clientKey),
+      encodeBackendKeyData(this.#clientKey.data),
       encodeReadyForQuery("idle"),
     ]);
     this.#rest = login.rest;
@@ -125,10 +95,9 @@ export class Relay implements Session, Forwarder {
     this.parameters = parameters;
     this.application = login.parameters.get("application_name") ?? "";
     this.encoding = login.parameters.get("client_encoding") ?? "";
-    const { promise, resolve } = Promise.withResolvers<SessionSummary>();
-    this.closed = promise;
-    this.#settleClosed = resolve;
-    this.#socket.on("close", () => this.#onClose());
+    this.closed = new Promise((resolve) => {
+      this.#socket.on("close", () => resolve(this.#onClose()));
+    });
   }
 
   start(): void {
@@ -138,12 +107,10 @@ export class Relay implements Session, Forwarder {
     }
     socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
     socket.on("drain", () => this.#consume());
-    const isWritable = this.#client.write(this.#greeting);
+    socket.resume();
+    this.#write(this.#greeting);
     if (this.#rest.length > 0) {
       this.#onData(this.#rest);
-    }
-    if (isWritable) {
-      socket.resume();
     }
   }
 
@@ -156,7 +123,7 @@ export class Relay implements Session, Forwarder {
       this.#clientWalker.push(bytes);
       for (let part = this.#clientWalker.next(); part; part = this.#clientWalker.next()) {
         this.#observer.client(bytes, part);
-        this.#noteClient(part);
+        this.#owed.client(part);
       }
     } catch (error) {
       this.#fail(toJitdbError(error));
@@ -186,9 +153,8 @@ export class Relay implements Session, Forwarder {
     }
     socket.uncork();
     this.#pending = [];
-    if (!socket.writableNeedDrain) {
-      this.#consume();
-    }
+    this.#observer.forwarded();
+    this.#consume();
   }
 
   resume(): void {
@@ -199,7 +165,7 @@ export class Relay implements Session, Forwarder {
 
   clientClosed(): void {
     // Behind a Terminate the server finishes what it has and closes, as it does for a direct client.
-    if (!this.#isTerminated) {
+    if (!this.#owed.isTerminated) {
       this.abandon("client_closed");
     }
   }
@@ -211,7 +177,16 @@ export class Relay implements Session, Forwarder {
   }
 
   end(end: SessionEnd, error: JitdbError): void {
-    this.#close(end, error, "terminated");
+    if (!this.#begin(end, error.message, "terminated")) {
+      return;
+    }
+    if (this.#serverWalker.isAtEnd) {
+      this.#client.write(encodeFatal(error));
+    }
+    this.#client.close();
+    // SECURITY: a client that never reads must not keep its stream beyond the end.
+    setTimeout(() => this.#client.reset(error), timing.resetAfterMs).unref();
+    this.#disconnect();
   }
 
   notify(message: string, hint: string): void {
@@ -220,14 +195,7 @@ export class Relay implements Session, Forwarder {
   }
 
   takesCancel(startup: Uint8Array): boolean {
-    const packet = parseStartupPacket(startup);
-    const { processId, secret } = this.#clientKey;
-    return (
-      packet.kind === "cancel" &&
-      packet.processId === processId &&
-      packet.secret.length === secret.length &&
-      timingSafeEqual(packet.secret, secret)
-    );
+    return this.#clientKey.isNamedBy(startup);
   }
 
   async cancel(): Promise<void> {
@@ -244,7 +212,7 @@ export class Relay implements Session, Forwarder {
       this.#serverWalker.push(chunk);
       for (let part = this.#serverWalker.next(); part; part = this.#serverWalker.next()) {
         this.#observer.server(chunk, part);
-        this.#noteServer(part);
+        this.#owed.server(part);
       }
     } catch (error) {
       // The walker stands where nothing can be injected any more, and the chunk stays here: the client sees a cut.
@@ -252,47 +220,29 @@ export class Relay implements Session, Forwarder {
       return;
     }
     this.#bytesOut += chunk.length;
-    if (!this.#client.write(chunk)) {
-      this.#socket.pause();
-    }
+    this.#write(chunk);
     this.#sendNotice();
+    this.#consume();
   }
 
-  #noteClient({ type, last }: Segment): void {
-    if (!last) {
-      return;
-    }
-    switch (type) {
-      case frontendMessages.Query:
-      case frontendMessages.Sync:
-      case frontendMessages.FunctionCall:
-        this.#owedReady += 1;
-        this.#isUnsynced = false;
-        return;
-      case frontendMessages.Terminate:
-        this.#isTerminated = true;
-        return;
-      default:
-        this.#isUnsynced = true;
-    }
-  }
-
-  #noteServer({ type, last }: Segment): void {
-    if (last && type === backendMessages.ReadyForQuery) {
-      this.#owedReady = Math.max(0, this.#owedReady - 1);
+  #write(bytes: Uint8Array): void {
+    if (!this.#client.write(bytes)) {
+      this.#socket.pause();
     }
   }
 
   /** A notice goes between two messages of the server, never into one. */
   #sendNotice(): void {
     if (this.#notice !== undefined && this.#end === undefined && this.#serverWalker.isAtEnd) {
-      this.#client.write(this.#notice);
+      this.#write(this.#notice);
       this.#notice = undefined;
     }
   }
 
+  /** Lets the client send as much again, once the socket has taken what came and the server keeps up with its answers. */
   #consume(): void {
-    if (this.#unconsumed > 0 && this.#end === undefined) {
+    const isReady = !this.#socket.writableNeedDrain && !this.#observer.isFull;
+    if (this.#unconsumed > 0 && isReady && this.#end === undefined) {
       this.#client.consumed(this.#unconsumed);
       this.#unconsumed = 0;
     }
@@ -309,53 +259,44 @@ export class Relay implements Session, Forwarder {
   /** The client's bytes can't go on: they are no PostgreSQL, or they can't be recorded. */
   #fail(error: JitdbError): void {
     if (error.code === "audit.unavailable") {
-      this.#close("audit_unavailable", error, "refused");
+      this.end("audit_unavailable", error);
     } else {
-      this.#close(error.code === "internal" ? "failed" : "protocol", error, "terminated");
+      this.end(error.code === "internal" ? "failed" : "protocol", error);
     }
   }
 
   #failServer(error: JitdbError): void {
     if (error.code === "audit.unavailable") {
-      this.#close("audit_unavailable", error, "terminated");
+      this.end("audit_unavailable", error);
       return;
     }
-    const { grant, session } = this.#request.subject;
-    this.#ports.log.warn({ err: error, grant, session }, "a database broke its protocol");
+    this.#warn(error, "a database broke its protocol");
     if (this.#begin("failed", error.message, "unknown")) {
       this.#client.close();
       this.#disconnect();
     }
   }
 
-  #close(end: SessionEnd, error: JitdbError, result: CutResult): void {
-    if (!this.#begin(end, error.message, result)) {
-      return;
-    }
-    if (this.#serverWalker.isAtEnd) {
-      this.#client.write(encodeFatal(error));
-    }
-    this.#client.close();
-    // SECURITY: a client that never reads must not keep its stream beyond the end.
-    setTimeout(() => this.#client.reset(error), timing.resetAfterMs).unref();
-    this.#disconnect();
-  }
-
   /** True for the first reason to end; the others come too late. */
-  #begin(end: SessionEnd, reason: string | undefined, result: CutResult): boolean {
+  #begin(end: SessionEnd, reason: string | undefined, result: "unknown" | "terminated"): boolean {
     if (this.#end !== undefined) {
       return false;
     }
     this.#end = { end, reason };
     this.#pending = [];
-    this.#observer.end(result);
+    try {
+      this.#observer.end(result);
+      this.#ports.turn.flush();
+    } catch (error) {
+      this.#warn(error, "outcomes of an ended session are not on record");
+    }
     return true;
   }
 
   #disconnect(): void {
     const socket = this.#socket;
     socket.removeAllListeners("data");
-    const isIdle = this.#owedReady === 0 && !this.#isUnsynced && this.#clientWalker.isAtEnd;
+    const isIdle = this.#owed.isNothing && this.#clientWalker.isAtEnd;
     if (isIdle) {
       socket.resume();
       socket.end(encodeTerminate());
@@ -364,10 +305,9 @@ export class Relay implements Session, Forwarder {
     }
     this.#destroy();
     // A backend does not look whether its client is there while it works.
-    cancelBackend(this.#request.database, this.#key).catch((error: unknown) => {
-      const { grant, session } = this.#request.subject;
-      this.#ports.log.warn({ err: error, grant, session }, "an ended session was not cancelled");
-    });
+    cancelBackend(this.#request.database, this.#key).catch((error: unknown) =>
+      this.#warn(error, "what an ended session ran was not cancelled"),
+    );
   }
 
   /**
@@ -383,20 +323,29 @@ export class Relay implements Session, Forwarder {
     socket.destroy();
   }
 
-  #onClose(): void {
+  #warn(error: unknown, message: string): void {
+    const { grant, session } = this.#request.subject;
+    this.#ports.log.warn({ err: error, grant, session }, message);
+  }
+
+  #onClose(): SessionSummary {
     if (
-      this.#begin(this.#isTerminated ? "client_closed" : "database_closed", undefined, "unknown")
+      this.#begin(
+        this.#owed.isTerminated ? "client_closed" : "database_closed",
+        undefined,
+        "unknown",
+      )
     ) {
       this.#client.close();
     }
     const { end = "failed", reason } = this.#end ?? {};
-    this.#settleClosed({
+    return {
       end,
       reason,
       statements: this.#observer.statements,
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
-    });
+    };
   }
 }
 

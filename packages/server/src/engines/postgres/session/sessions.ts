@@ -2,8 +2,9 @@
 
 import { decodeText } from "@jitdb/shared/postgres/reader";
 import type { Session, SessionPorts, SessionRequest, Sessions } from "../../engine.ts";
+import { Observer } from "../observer/observer.ts";
 import { logIn } from "./login.ts";
-import { Relay, type SessionObserver } from "./relay.ts";
+import { Relay } from "./relay.ts";
 import { ScramKeyCache } from "./scram-keys.ts";
 import { readStartUp } from "./start-up.ts";
 
@@ -36,12 +37,14 @@ export class PostgresSessions implements Sessions {
     const parameters = Object.fromEntries(
       settings.map(({ name, value }) => [name, decodeText(value)]),
     );
-    const observer: SessionObserver = {
-      statements: 0,
-      client() {},
-      server() {},
-      end() {},
-    };
+    const { journal, masker, clock } = this.#ports;
+    const observer = new Observer({
+      masker,
+      settings: login.parameters,
+      subject: request.subject,
+      append: (event) => journal.append(event),
+      now: () => clock.now(),
+    });
     return new Relay({ request, ports: this.#ports, login, observer, parameters });
   }
 }

@@ -1,0 +1,144 @@
+// Every session that is open or about to be, by grant and by database: what is to be ended is found here.
+
+import type { JitdbError } from "@jitdb/shared/errors";
+import type { DeviceId, GrantId, PersonId, SessionId } from "@jitdb/shared/ids";
+import type { SessionEnd } from "../../audit/record.ts";
+import type { Session } from "../../engines/engine.ts";
+import type { Caller } from "../../identity/caller.ts";
+
+/** A session as lists show it. */
+export interface LiveSession {
+  readonly id: SessionId;
+  readonly grantId: GrantId;
+  readonly personId: PersonId;
+  readonly person: string;
+  readonly deviceId: DeviceId;
+  readonly databaseName: string;
+  readonly profile: string;
+  readonly userName: string;
+  readonly address: string;
+  readonly application: string;
+  readonly backendPid: number;
+  /** Epoch ms. */
+  readonly openedAt: number;
+}
+
+/** What a session that was let in is about; known before its login begins. */
+export interface Admission {
+  readonly databaseName: string;
+  /** Epoch ms. */
+  readonly endsAt: number;
+  readonly expired: () => JitdbError;
+}
+
+/** The place of one session, from the moment that it is asked for. */
+export class SessionPlace {
+  readonly id: SessionId;
+  /** As the agent said it; until the admission it need not be the caller's. */
+  readonly grantId: GrantId;
+  readonly caller: Caller;
+  readonly #end = new AbortController();
+  /** Resolves when nothing of it is left. */
+  readonly gone: Promise<void>;
+  /** Nothing of it is left. */
+  leave: () => void = () => undefined;
+  #admission: Admission | undefined;
+  #login: Promise<unknown> | undefined;
+  #session: Session | undefined;
+  #live: LiveSession | undefined;
+
+  constructor(id: SessionId, grantId: GrantId, caller: Caller) {
+    this.id = id;
+    this.grantId = grantId;
+    this.caller = caller;
+    this.gone = new Promise((resolve) => {
+      this.leave = resolve;
+    });
+  }
+
+  /** Aborted, with the reason, when the session was ended before it was open. */
+  get ended(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  get admission(): Admission | undefined {
+    return this.#admission;
+  }
+
+  get login(): Promise<unknown> | undefined {
+    return this.#login;
+  }
+
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  get live(): LiveSession | undefined {
+    return this.#live;
+  }
+
+  admit(admission: Admission): void {
+    this.#admission = admission;
+  }
+
+  /** The login of the session, from its first byte on. */
+  async logIn(login: Promise<Session>): Promise<Session> {
+    this.#login = login;
+    this.#session = await login;
+    return this.#session;
+  }
+
+  open(live: LiveSession): void {
+    this.#live = live;
+  }
+
+  end(end: SessionEnd, error: JitdbError): void {
+    this.#end.abort(error);
+    this.#session?.end(end, error);
+  }
+}
+
+export class LiveSessions {
+  readonly #places = new Set<SessionPlace>();
+  /** Backends of sessions that have just ended. */
+  readonly #leaving = new Set<{ readonly databaseName: string; readonly pid: number }>();
+  readonly #ownedAfterMs: number;
+
+  constructor(ownedAfterMs: number) {
+    this.#ownedAfterMs = ownedAfterMs;
+  }
+
+  enter(place: SessionPlace): void {
+    this.#places.add(place);
+  }
+
+  leave(place: SessionPlace): void {
+    this.#places.delete(place);
+    const { admission, session } = place;
+    if (admission !== undefined && session !== undefined) {
+      const leaving = { databaseName: admission.databaseName, pid: session.backendPid };
+      this.#leaving.add(leaving);
+      setTimeout(() => this.#leaving.delete(leaving), this.#ownedAfterMs).unref();
+    }
+    place.leave();
+  }
+
+  all(): SessionPlace[] {
+    return [...this.#places];
+  }
+
+  ofGrant(grantId: GrantId): SessionPlace[] {
+    return this.all().filter((place) => place.grantId === grantId);
+  }
+
+  /** Those that were let in. */
+  ofDatabase(databaseName: string): SessionPlace[] {
+    return this.all().filter((place) => place.admission?.databaseName === databaseName);
+  }
+
+  ownedBackends(databaseName: string): number[] {
+    const live = this.ofDatabase(databaseName).flatMap(({ session }) => session?.backendPid ?? []);
+    const leaving = [...this.#leaving].filter((one) => one.databaseName === databaseName);
+    return [...live, ...leaving.map(({ pid }) => pid)];
+  }
+}

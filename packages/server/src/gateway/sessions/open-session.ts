@@ -1,0 +1,280 @@
+// One OPEN: from what the agent asks for to a session that relays, or to a refusal. Everything is decided anew (invariant 7).
+
+import { setTimeout as delay } from "node:timers/promises";
+import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
+import { createSessionId, type GrantId } from "@jitdb/shared/ids";
+import type { Secret } from "@jitdb/shared/secret";
+import type { OpenMap } from "@jitdb/shared/tunnel/maps";
+import { authorizeOpen, type Grant } from "../../access/authorize.ts";
+import { endedError } from "../../access/grants/grant.ts";
+import type { Subject } from "../../audit/record.ts";
+import type { DatabaseConfig } from "../../config/config.ts";
+import type { Session, SessionSummary, Sessions } from "../../engines/engine.ts";
+import type { Caller } from "../../identity/caller.ts";
+import type { EphemeralUserState } from "../../store/tables.ts";
+import type { GatewayPorts } from "../gateway.ts";
+import type { GatewayLimits } from "../limits.ts";
+import type { StreamEnd } from "../tunnels/stream-end.ts";
+import { type LiveSession, type LiveSessions, SessionPlace } from "./live-sessions.ts";
+import type { SessionRows } from "./session-rows.ts";
+
+/** The user of a grant, as the ledger has it at this moment. */
+export interface GrantUser {
+  readonly state: EphemeralUserState;
+  readonly userName: string;
+  readonly password: Secret;
+  /** Why it is not there yet, if something stands in the way; for the log, never for the client. */
+  readonly problem?: string | undefined;
+}
+
+export interface OpenerPorts
+  extends Pick<
+    GatewayPorts,
+    "config" | "store" | "journal" | "credentials" | "clock" | "random" | "log"
+  > {
+  /** By the engine's name. */
+  readonly engines: ReadonlyMap<string, Sessions>;
+  readonly limits: GatewayLimits;
+  readonly live: LiveSessions;
+  readonly rows: SessionRows;
+}
+
+/** What was found to be allowed. */
+interface Admitted {
+  readonly grant: Grant;
+  readonly database: DatabaseConfig;
+  readonly sessions: Sessions;
+}
+
+export class SessionOpener {
+  readonly #ports: OpenerPorts;
+
+  constructor(ports: OpenerPorts) {
+    this.#ports = ports;
+  }
+
+  /** Never rejects: a refusal goes to the stream and on record. */
+  async open(stream: StreamEnd, open: OpenMap, caller: Caller): Promise<void> {
+    const { random, live } = this.#ports;
+    // Before anything is asked of the store: an end that comes in between finds the place and closes it.
+    const place = new SessionPlace(createSessionId(random), open.grant as GrantId, caller);
+    live.enter(place);
+    try {
+      await this.#open(place, stream, open);
+    } catch (error) {
+      this.#refuse(place, stream, error);
+      live.leave(place);
+    }
+  }
+
+  /** @throws JitdbError for whatever a caller may not do, as {@link authorizeOpen} */
+  async admit(open: OpenMap, caller: Caller): Promise<Admitted> {
+    const { store, clock, config, engines } = this.#ports;
+    const grant = await authorizeOpen(store, clock, caller, open.grant);
+    const database = config.databases.get(grant.database_name);
+    if (database === undefined) {
+      throw new JitdbError(
+        "database.unknown",
+        `The database ${grant.database_name} is no longer configured.`,
+      );
+    }
+    const sessions = engines.get(open.engine);
+    if (sessions === undefined || open.engine !== database.engine) {
+      throw new JitdbError(
+        "usage.invalid",
+        `${database.name} is a database of ${database.engine}, not of ${open.engine}.`,
+      );
+    }
+    return { grant, database, sessions };
+  }
+
+  async #open(place: SessionPlace, stream: StreamEnd, open: OpenMap): Promise<void> {
+    const { journal, clock, rows } = this.#ports;
+    const admitted = await this.admit(open, place.caller);
+    const { grant, database } = admitted;
+    place.ended.throwIfAborted();
+    this.#checkLimits(grant, database);
+    const expired = () => endedError({ ...grant, end: "expired" });
+    place.admit({ databaseName: database.name, endsAt: grant.ends_at, expired });
+    const user = await this.#userOf(place, database);
+    const session = await this.#logIn(place, stream, open, admitted, user);
+    const subject = subjectOf(place);
+    try {
+      journal.record({
+        kind: "session.opened",
+        ...subject,
+        profile: grant.profile,
+        user: user.userName,
+        backendPid: session.backendPid,
+        application: session.application,
+        parameters: session.parameters,
+        encoding: session.encoding,
+      });
+    } catch (error) {
+      session.abandon("audit_unavailable");
+      await session.closed;
+      throw error;
+    }
+    const opened = toLive(place, grant, user, session, clock.now());
+    place.open(opened);
+    rows.opened(opened);
+    void session.closed.then((summary) => this.#closed(place, opened, summary));
+    stream.opened(place.id, session);
+    session.start();
+    // It may have been ended between its login and now.
+    if (place.ended.aborted) {
+      place.end("revoked", toJitdbError(place.ended.reason));
+    }
+  }
+
+  async #logIn(
+    place: SessionPlace,
+    stream: StreamEnd,
+    open: OpenMap,
+    { grant, database, sessions }: Admitted,
+    user: GrantUser,
+  ): Promise<Session> {
+    const login = sessions.open({
+      database,
+      user: { name: user.userName, password: user.password },
+      startup: open.startup,
+      subject: subjectOf(place),
+      endsAt: grant.ends_at,
+      expired: () => endedError({ ...grant, end: "expired" }),
+      client: stream,
+      signal: AbortSignal.any([place.ended, stream.departed]),
+    });
+    const session = await place.logIn(login);
+    if (place.ended.aborted || stream.departed.aborted) {
+      session.abandon("client_closed");
+      await session.closed;
+      place.ended.throwIfAborted();
+      throw departed();
+    }
+    return session;
+  }
+
+  #checkLimits(grant: Grant, { name, maxConnections }: DatabaseConfig): void {
+    const { live, limits } = this.#ports;
+    const ofGrant = live.ofGrant(grant.id).filter(({ admission }) => admission !== undefined);
+    if (ofGrant.length >= limits.maxSessionsPerGrant) {
+      throw new JitdbError("limit.reached", `This grant has ${ofGrant.length} sessions already.`);
+    }
+    if (maxConnections !== undefined && live.ofDatabase(name).length >= maxConnections) {
+      throw new JitdbError(
+        "limit.reached",
+        `The database ${name} has ${maxConnections} sessions already.`,
+      );
+    }
+  }
+
+  /** A user that is just being made is worth a few seconds: the grant may be a moment old. */
+  async #userOf(place: SessionPlace, { name }: DatabaseConfig): Promise<GrantUser> {
+    const { credentials, limits, log } = this.#ports;
+    for (let retries = 0; ; retries += 1) {
+      const user = await credentials.userFor(place.grantId);
+      place.ended.throwIfAborted();
+      if (user.state === "created") {
+        return user;
+      }
+      if (user.state !== "planned" || retries === limits.userRetries) {
+        const { state, problem } = user;
+        log.warn({ grant: place.grantId, database: name, state, problem }, "no user to log in as");
+        throw notReady(name, user);
+      }
+      await delay(limits.userRetryMs);
+    }
+  }
+
+  #refuse(place: SessionPlace, stream: StreamEnd, thrown: unknown): void {
+    const { journal, log } = this.#ports;
+    const error = stream.departed.aborted ? departed() : toJitdbError(thrown);
+    const subject = subjectOf(place);
+    const { code, message, detail, cause } = error;
+    log[code === "internal" ? "error" : "info"](
+      { ...subject, code, detail, err: cause },
+      `session refused: ${message}`,
+    );
+    stream.reset(error);
+    try {
+      journal.record({ kind: "session.refused", ...subject, code, reason: message });
+    } catch (failure) {
+      log.error({ err: failure }, "a refused session is not on record");
+    }
+  }
+
+  #closed(place: SessionPlace, opened: LiveSession, summary: SessionSummary): void {
+    const { journal, clock, live, rows, log } = this.#ports;
+    live.leave(place);
+    rows.closed(opened, summary);
+    try {
+      const { reason, ...rest } = summary;
+      journal.record({
+        kind: "session.closed",
+        ...subjectOf(place),
+        ...rest,
+        ...(reason === undefined ? {} : { reason }),
+        durationMs: clock.now() - opened.openedAt,
+      });
+    } catch (error) {
+      log.error({ err: error, session: place.id }, "the end of a session is not on record yet");
+    }
+  }
+}
+
+function subjectOf({
+  id,
+  grantId,
+  caller,
+  admission,
+}: SessionPlace): Subject & { readonly session: string } {
+  return {
+    person: caller.name,
+    device: caller.deviceId,
+    database: admission?.databaseName,
+    grant: grantId,
+    session: id,
+    address: caller.address,
+  };
+}
+
+function toLive(
+  place: SessionPlace,
+  grant: Grant,
+  user: GrantUser,
+  session: Session,
+  openedAt: number,
+): LiveSession {
+  const { personId, name, deviceId, address } = place.caller;
+  return {
+    id: place.id,
+    grantId: grant.id,
+    personId,
+    person: name,
+    deviceId,
+    databaseName: grant.database_name,
+    profile: grant.profile,
+    userName: user.userName,
+    address,
+    application: session.application,
+    backendPid: session.backendPid,
+    openedAt,
+  };
+}
+
+/** SECURITY: the problem itself may name hosts and roles, so the client gets words of ours (invariant 18). */
+function notReady(database: string, { state, problem }: GrantUser): JitdbError {
+  if (state !== "planned") {
+    return new JitdbError("database.unavailable", `The user of this grant on ${database} is gone.`);
+  }
+  return problem === undefined
+    ? new JitdbError("database.not_ready", `The user for ${database} is still being made.`)
+    : new JitdbError(
+        "database.unavailable",
+        `The user for ${database} could not be made yet: the database is away or refuses it.`,
+      );
+}
+
+function departed(): JitdbError {
+  return new JitdbError("local.interrupted", "The client left before its session was open.");
+}

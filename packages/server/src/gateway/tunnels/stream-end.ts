@@ -1,0 +1,96 @@
+// The gateway's end of one stream: what a session writes to, and who hears what the stream brings.
+
+import type { JitdbError } from "@jitdb/shared/errors";
+import type { TunnelSession } from "@jitdb/shared/tunnel/session";
+import type { SessionEnd } from "../../audit/record.ts";
+import type { Session, SessionClient } from "../../engines/engine.ts";
+
+/** What a stream needs of its tunnel. */
+export interface StreamCarrier {
+  readonly session: TunnelSession;
+  /** The WebSocket has more than enough to write. */
+  readonly isCongested: boolean;
+  /** Something is to be sent at the end of this turn. */
+  schedule(): void;
+  /** The stream is over on this side. */
+  forget(id: number): void;
+}
+
+/** Who a stream works for once it is opened. */
+export type StreamUser = Pick<Session, "receive" | "resume" | "clientClosed" | "abandon">;
+
+export class StreamEnd implements SessionClient {
+  readonly #id: number;
+  readonly #tunnel: StreamCarrier;
+  readonly #departure = new AbortController();
+  #user: StreamUser | undefined;
+  #hasCredit = true;
+  #isWaiting = false;
+
+  constructor(id: number, tunnel: StreamCarrier) {
+    this.#id = id;
+    this.#tunnel = tunnel;
+  }
+
+  /** Aborted when the client or its tunnel is gone. */
+  get departed(): AbortSignal {
+    return this.#departure.signal;
+  }
+
+  /** Accepts the stream; `user` hears from now on what it brings. */
+  opened(sessionId: string, user?: StreamUser): void {
+    this.#user = user;
+    this.#tunnel.session.opened(this.#id, { session: sessionId });
+    this.#tunnel.schedule();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.#hasCredit = this.#tunnel.session.write(this.#id, bytes);
+    this.#tunnel.schedule();
+    this.#isWaiting = !this.#hasCredit || this.#tunnel.isCongested;
+    return !this.#isWaiting;
+  }
+
+  consumed(byteCount: number): void {
+    this.#tunnel.session.consumed(this.#id, byteCount);
+    this.#tunnel.schedule();
+  }
+
+  close(): void {
+    this.#tunnel.session.close(this.#id);
+    this.#tunnel.schedule();
+  }
+
+  reset(error: JitdbError): void {
+    const { code, message, hint } = error;
+    this.#tunnel.session.reset(this.#id, { code, message, hint });
+    this.#tunnel.forget(this.#id);
+    this.#tunnel.schedule();
+  }
+
+  /** Lets the session write again, if it waits and nothing stands in the way any more. */
+  tryResume(): void {
+    if (this.#isWaiting && this.#hasCredit && !this.#tunnel.isCongested) {
+      this.#isWaiting = false;
+      this.#user?.resume();
+    }
+  }
+
+  credit(): void {
+    this.#hasCredit = true;
+    this.tryResume();
+  }
+
+  receive(bytes: Uint8Array): void {
+    this.#user?.receive(bytes);
+  }
+
+  peerClosed(): void {
+    this.#user?.clientClosed();
+  }
+
+  gone(end: SessionEnd): void {
+    this.#departure.abort();
+    this.#user?.abandon(end);
+  }
+}

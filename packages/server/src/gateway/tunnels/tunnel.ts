@@ -1,0 +1,146 @@
+// One tunnel of one person's device: what its agent may ask for, how often, and until when.
+
+import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
+import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
+import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
+import type { Logger } from "pino";
+import type { WebSocket } from "ws";
+import type { Journal } from "../../audit/journal.ts";
+import type { AuditEvent } from "../../audit/record.ts";
+import type { Authenticator } from "../../identity/authenticator.ts";
+import type { Caller } from "../../identity/caller.ts";
+import type { GatewayLimits } from "../limits.ts";
+import type { Turn } from "../turn.ts";
+import { RateLimit } from "./rate-limit.ts";
+import type { StreamEnd } from "./stream-end.ts";
+import { TunnelEnd, type TunnelOwner } from "./tunnel-end.ts";
+
+export interface TunnelPorts {
+  readonly authenticator: Authenticator;
+  /** What a proof in an AUTH frame is made for: the tunnel's full public URL. */
+  readonly url: string;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly turn: Turn;
+  readonly limits: GatewayLimits;
+  /** Whoever opens sessions; never rejects. */
+  readonly openSession: (stream: StreamEnd, open: OpenMap, caller: Caller) => Promise<void>;
+  readonly cancel: (stream: StreamEnd, open: OpenMap, caller: Caller) => Promise<void>;
+}
+
+export class Tunnel implements TunnelOwner {
+  /** Resolves when the WebSocket is closed. */
+  readonly gone: Promise<void>;
+  readonly #id: string;
+  readonly #ports: TunnelPorts;
+  readonly #end: TunnelEnd;
+  readonly #opens: RateLimit;
+  readonly #cancels: RateLimit;
+  readonly #auths: RateLimit;
+  #caller: Caller;
+  #isAuthenticating = false;
+
+  constructor(ws: WebSocket, caller: Caller, ports: TunnelPorts) {
+    const { clock, limits, random } = ports;
+    this.#id = `tun_${randomBase32(random, 12)}`;
+    this.#ports = ports;
+    this.#caller = caller;
+    this.#opens = new RateLimit(limits.opens, clock);
+    this.#cancels = new RateLimit(limits.cancels, clock);
+    this.#auths = new RateLimit(limits.auths, clock);
+    this.gone = new Promise((resolve) => {
+      ws.once("close", () => resolve());
+    });
+    this.#end = new TunnelEnd(ws, ports, limits.tunnel, this);
+  }
+
+  get caller(): Caller {
+    return this.#caller;
+  }
+
+  notice(notice: NoticeMap): void {
+    this.#end.notice(notice);
+  }
+
+  close(error: JitdbError): void {
+    this.#end.close(error);
+  }
+
+  /** Ends the tunnel whose token is over: its agent had all the time to send a new one. */
+  checkToken(): void {
+    if (this.#ports.clock.now() >= this.#caller.tokenExpiresAt) {
+      this.close(new JitdbError("login.expired", "The login has expired."));
+    }
+  }
+
+  hello({ software }: HelloMap): void {
+    this.#record({ kind: "tunnel.opened", tunnel: this.#id, software, ...this.#subject });
+  }
+
+  open(stream: StreamEnd, open: OpenMap): void {
+    this.checkToken();
+    const { openSession, cancel } = this.#ports;
+    const [limit, serve] =
+      open.kind === "session" ? [this.#opens, openSession] : [this.#cancels, cancel];
+    if (!limit.take()) {
+      const why = `This tunnel has asked for too many of kind ${open.kind}.`;
+      stream.reset(new JitdbError("limit.reached", why));
+      return;
+    }
+    void serve(stream, open, this.#caller);
+  }
+
+  auth(auth: AuthMap): void {
+    if (this.#isAuthenticating || !this.#auths.take()) {
+      this.close(new JitdbError("login.rate_limited", "AUTH came too often."));
+      return;
+    }
+    this.#isAuthenticating = true;
+    void this.#authenticate(auth);
+  }
+
+  closed(reason: string): void {
+    this.#record({ kind: "tunnel.closed", tunnel: this.#id, reason, ...this.#subject });
+    const { roundTripMs } = this.#end;
+    this.#ports.log.info({ tunnel: this.#id, reason, roundTripMs }, "tunnel closed");
+  }
+
+  async #authenticate({ accessToken, proof }: AuthMap): Promise<void> {
+    const { authenticator, url } = this.#ports;
+    const { personId, deviceId, address } = this.#caller;
+    try {
+      const caller = await authenticator.authenticate({
+        method: "GET",
+        url,
+        authorization: `DPoP ${accessToken.reveal()}`,
+        proof,
+        address,
+      });
+      // SECURITY: a tunnel never changes hands: its sessions and their records are one person's on one device.
+      if (caller.personId !== personId || caller.deviceId !== deviceId) {
+        throw new JitdbError("login.proof", "The new login is not that of this tunnel.");
+      }
+      this.#caller = caller;
+    } catch (error) {
+      this.close(toJitdbError(error));
+    } finally {
+      this.#isAuthenticating = false;
+    }
+  }
+
+  get #subject() {
+    const { name, deviceId, address } = this.#caller;
+    return { person: name, device: deviceId, address };
+  }
+
+  #record(event: AuditEvent): void {
+    try {
+      this.#ports.journal.record(event);
+    } catch (error) {
+      // No statement passes while the journal fails; a tunnel by itself does nothing.
+      this.#ports.log.error({ err: error, tunnel: this.#id }, `${event.kind} is not on record yet`);
+    }
+  }
+}
