@@ -24,7 +24,8 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
     absWorkingDir: packageFolder,
     entryPoints: entries,
     entryNames: "[name]",
-    chunkNames: "chunks/[name]-[hash]",
+    // Beside the entries, because a chunk finds its worker or helper next to itself.
+    chunkNames: "chunk-[hash]",
     outdir: "dist",
     bundle: true,
     splitting: true,
