@@ -64,7 +64,7 @@ export async function createFixture(
     settings: { max_prepared_transactions: "10", ...settings },
   });
   const adminPassword = randomBytes(18).toString("base64url");
-  const database = databaseConfig(server, adminPassword);
+  const database = databaseConfig(server, new Secret(adminPassword));
   const adminUrl = `postgres://jitdb_admin:${adminPassword}@${server.host}:${server.port}/orders`;
   const clients = new Set<pg.Client>();
   const executor = postgresEngine.createExecutor(database);
@@ -112,7 +112,10 @@ export async function verifierOf(password: string): Promise<string> {
   return await buildVerifier(scramCrypto, password, randomBytes(16), 4096);
 }
 
-export function databaseConfig(server: RunningPostgres, adminPassword: string): DatabaseConfig {
+export function databaseConfig(
+  server: Pick<RunningPostgres, "host" | "port">,
+  password: Secret,
+): DatabaseConfig {
   const profiles = (["read-only", "read-write", "admin"] as const).map(profileConfig);
   return {
     name: "prod-orders",
@@ -121,7 +124,7 @@ export function databaseConfig(server: RunningPostgres, adminPassword: string): 
     port: server.port,
     database: "orders",
     tls: { mode: "disable" },
-    admin: { user: "jitdb_admin", password: new Secret(adminPassword) },
+    admin: { user: "jitdb_admin", password },
     labels: {},
     profiles: new Map(profiles.map((profile) => [profile.name, profile])),
   };

@@ -14,8 +14,8 @@ import type { UserRecorder } from "./user-recorder.ts";
 
 /** Counts and milliseconds. */
 export const databaseLimits = {
-  /** Users that are made or ended at a time; the admin's pool is as small. */
-  concurrency: 4,
+  /** Users that are made or ended at a time; the admin has some connections more. */
+  concurrency: 6,
   /** Between tries while the database is away: an end is at most this late after it is back, and no try is counted. */
   awayMs: 400,
   /** After a refusal, doubled each time. */

@@ -17,7 +17,7 @@ export const adminLimits = {
   /** Waiting for somebody's lock. */
   lockMs: 300,
   idleMs: 10_000,
-  connections: 4,
+  connections: 8,
 } as const;
 
 export type Row = Record<string, unknown>;
