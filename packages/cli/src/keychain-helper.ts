@@ -2,7 +2,6 @@
 // one may be killed. Reads one JSON order on stdin, prints one JSON answer on stdout; secrets never stand in argv.
 
 import { text } from "node:stream/consumers";
-import keytar from "keytar";
 import { z } from "zod";
 
 const order = z.discriminatedUnion("verb", [
@@ -17,6 +16,8 @@ const order = z.discriminatedUnion("verb", [
 ]);
 
 async function obey(input: z.infer<typeof order>): Promise<string | null> {
+  // Loading fails where the system's library is missing, and that is an answer too.
+  const { default: keytar } = await import("keytar");
   switch (input.verb) {
     case "get":
       return await keytar.getPassword(input.service, input.account);

@@ -1,0 +1,46 @@
+// What the built program loads: start-up time is decided by imports, and imports can be counted.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { programs } from "../support/programs.ts";
+
+let home: string;
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), "jitdb-start-"));
+});
+afterAll(() => rm(home, { recursive: true }));
+
+/** Packages whose modules a run loads, by a loader hook that prints each address. */
+async function packagesOf(args: readonly string[]): Promise<string[]> {
+  const hook = `
+    import { registerHooks } from "node:module";
+    import { writeSync } from "node:fs";
+    registerHooks({ load: (url, context, next) => {
+      writeSync(2, "loads " + url + "\\n");
+      return next(url, context);
+    } });`;
+  const address = `data:text/javascript,${encodeURIComponent(hook)}`;
+  const { stderr } = await execa(process.execPath, ["--import", address, programs.jitdb, ...args], {
+    extendEnv: false,
+    env: { JITDB_HOME: home },
+    reject: false,
+  });
+  const found = stderr.matchAll(/^loads file:.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//gm);
+  return [...new Set(Array.from(found, ([, name = ""]) => name))].sort();
+}
+
+it("loads nothing but commander for --version and --help", async () => {
+  expect(await packagesOf(["--version"])).toEqual(["commander"]);
+  expect(await packagesOf(["--help"])).toEqual(["commander"]);
+});
+
+it("loads neither network nor prompts for a command that fails before it needs them", async () => {
+  const loaded = await packagesOf(["grants"]);
+  expect(loaded).toContain("chalk");
+  for (const name of ["undici", "ws", "ora", "execa", "jose", "@inquirer/prompts", "keytar"]) {
+    expect(loaded).not.toContain(name);
+  }
+});
