@@ -1,12 +1,10 @@
 // Which settings a client may bring along in its start-up packet: those that any role may SET for itself.
-// Source: `postgres --describe-config` of PostgreSQL 15 and 18, context "user"; plus settings of extensions and
-// applications, which have a dot in their name. role, session_authorization, replication and the settings of the
+// Source: pg_settings of PostgreSQL 15 and 18, context "user"; plus settings of extensions and applications, which have
+// a dot in their name. role, session_authorization, replication and the settings of the
 // superuser are not among them.
 
 const userSettings: ReadonlySet<string> = new Set([
-  "datestyle",
-  "intervalstyle",
-  "timezone",
+  "application_name",
   "array_nulls",
   "backend_flush_after",
   "backslash_quote",
@@ -22,6 +20,9 @@ const userSettings: ReadonlySet<string> = new Set([
   "cpu_tuple_cost",
   "createrole_self_grant",
   "cursor_tuple_fraction",
+  "datestyle",
+  "debug_logical_replication_streaming",
+  "debug_parallel_query",
   "debug_pretty_print",
   "debug_print_parse",
   "debug_print_plan",
@@ -64,6 +65,7 @@ const userSettings: ReadonlySet<string> = new Set([
   "exit_on_error",
   "extra_float_digits",
   "file_copy_method",
+  "force_parallel_mode",
   "from_collapse_limit",
   "geqo",
   "geqo_effort",
@@ -78,11 +80,14 @@ const userSettings: ReadonlySet<string> = new Set([
   "icu_validation_level",
   "idle_in_transaction_session_timeout",
   "idle_session_timeout",
+  "intervalstyle",
   "io_combine_limit",
   "jit",
   "jit_above_cost",
+  "jit_expressions",
   "jit_inline_above_cost",
   "jit_optimize_above_cost",
+  "jit_tuple_deforming",
   "join_collapse_limit",
   "lc_monetary",
   "lc_numeric",
@@ -107,6 +112,7 @@ const userSettings: ReadonlySet<string> = new Set([
   "quote_all_identifiers",
   "random_page_cost",
   "recursive_worktable_factor",
+  "restrict_nonsystem_relation_kind",
   "row_security",
   "scram_iterations",
   "search_path",
@@ -122,9 +128,16 @@ const userSettings: ReadonlySet<string> = new Set([
   "tcp_user_timeout",
   "temp_buffers",
   "temp_tablespaces",
+  "timezone",
   "timezone_abbreviations",
+  "trace_notify",
+  "trace_sort",
+  "transaction_deferrable",
+  "transaction_isolation",
+  "transaction_read_only",
   "transaction_timeout",
   "transform_null_equals",
+  "user",
   "vacuum_buffer_usage_limit",
   "vacuum_cost_delay",
   "vacuum_cost_limit",
