@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Secret } from "@jitdb/shared/secret";
-import { execa, type Options, type ResultPromise } from "execa";
+import { execa } from "execa";
 import { openCredentials } from "../../packages/cli/src/login/credentials.ts";
 import { generateDeviceKey } from "../../packages/cli/src/login/proof.ts";
 import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
@@ -31,12 +31,16 @@ export async function createHome(server: FakeServer): Promise<Home> {
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** Starts `jitdb` with the arguments. */
-export function jitdb(home: Home, args: readonly string[], options: Options = {}): ResultPromise {
+export interface CliOptions {
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Starts `jitdb` with the arguments; ended by its pid if the test's process ends. */
+export function jitdb(home: Home, args: readonly string[], options: CliOptions = {}) {
   return execa(process.execPath, [main, ...args], {
     reject: false,
-    stdin: "ignore",
-    ...options,
+    input: options.input ?? "",
     env: { JITDB_HOME: home.path, NO_COLOR: "1", LC_ALL: "C.UTF-8", ...options.env },
   });
 }

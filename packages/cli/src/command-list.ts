@@ -14,8 +14,10 @@ export interface CommandModule {
   run(context: Context, args: readonly string[], options: CommandOptions): Promise<void>;
 }
 
-/** Options as commander hands them over: text where the option takes a value, `true` where it is a flag. */
-export type CommandOptions = Readonly<Record<string, string | boolean | undefined>>;
+/** Options as commander hands them over: text where the option takes a value (a list where it may be repeated), `true` where it is a flag. */
+export type CommandOptions = Readonly<
+  Record<string, string | boolean | readonly string[] | undefined>
+>;
 
 export interface CommandEntry {
   readonly name: string;

@@ -1,0 +1,174 @@
+// `jitdb sql`: runs SQL without any client program, from the command line, a file, a pipe or a prompt.
+
+import { open } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { JitdbError } from "@jitdb/shared/errors";
+import { type Agent, endedByPerson, startAgent } from "../agent/agent.ts";
+import { describeEnd } from "../agent/grant-watch.ts";
+import { usableGrant } from "../agent/usable-grant.ts";
+import type { CommandModule, CommandOptions } from "../command-list.ts";
+import type { Context } from "../context.ts";
+import { optionText } from "../listing.ts";
+import { SqlClient } from "../sql/client.ts";
+import { createFormat, type FormatName, formatNames } from "../sql/format.ts";
+import { Output } from "../sql/output.ts";
+import { runPrompt } from "../sql/prompt.ts";
+import { Runner } from "../sql/runner.ts";
+import { StatementSplitter } from "../sql/statements.ts";
+import { clean } from "../text.ts";
+
+export interface SqlOptions {
+  readonly database: string | undefined;
+  /** Texts of -c, each sent as it is. */
+  readonly commands: readonly string[];
+  readonly file: string | undefined;
+  readonly format: FormatName;
+}
+
+/** Exit code when a statement failed. */
+const failedStatement = 1;
+
+export const sqlCommand: CommandModule = {
+  define: (command) =>
+    command
+      .argument("[database]", "which one; may be left out where one grant is live")
+      .option(
+        "-c, --command <sql>",
+        "run this; may be repeated",
+        (value: string, others: string[]) => [...others, value],
+        [],
+      )
+      .option("-f, --file <path>", "run the statements of a file; - is stdin")
+      .option("--format <name>", `how results look: ${formatNames.join(", ")}`, "table")
+      .addHelpText(
+        "after",
+        "\nWithout -c and -f it reads stdin, or asks at a prompt. Results go to stdout, all else to stderr." +
+          "\nThe first statement that fails ends it with exit code 1; the prompt goes on." +
+          '\ncsv: a heading and a line a row, NULL is nothing, an empty text is "".' +
+          "\njson: for each result an array of objects; numeric and large bigint are texts." +
+          '\n\nExamples:\n  jitdb sql prod-orders -c "select count(*) from orders"\n  jitdb sql prod-orders --format csv -f report.sql > report.csv',
+      ),
+  run: (context, args, options) => runSql(context, parseSql(args, options)),
+};
+
+/** @throws JitdbError `usage.invalid` for a format that there is none of */
+export function parseSql(args: readonly string[], options: CommandOptions): SqlOptions {
+  const { command = [] } = options;
+  const asked = optionText(options, "format") ?? "table";
+  const format = formatNames.find((name) => name === asked);
+  if (format === undefined) {
+    throw new JitdbError("usage.invalid", `There is no format "${clean(asked)}".`, {
+      hint: `Use one of ${formatNames.join(", ")}.`,
+    });
+  }
+  return {
+    database: args[0],
+    commands: Array.isArray(command) ? command : [],
+    file: optionText(options, "file"),
+    format,
+  };
+}
+
+export async function runSql(context: Context, options: SqlOptions): Promise<void> {
+  const grant = await usableGrant(context, options.database);
+  const agent = await startAgent(context, grant);
+  try {
+    const { person: user, databaseName: database } = grant;
+    const client = await SqlClient.open(agent.openStream, { user, database });
+    await runOn(context, client, options, database);
+    client.close();
+  } catch (thrown) {
+    throw await explain(context, agent, thrown);
+  } finally {
+    agent.close(endedByPerson());
+  }
+}
+
+async function runOn(
+  context: Context,
+  client: SqlClient,
+  options: SqlOptions,
+  name: string,
+): Promise<void> {
+  const { terminal } = context;
+  const format = createFormat(options.format);
+  const output = new Output(process.stdout);
+  const runner = new Runner({ client, format, output, terminal });
+  if (isPrompted(context, options)) {
+    const streams = { input: process.stdin, output: process.stderr };
+    await runPrompt({ client, runner, terminal, name, ...streams });
+    return;
+  }
+  const interruption = context.interruption();
+  const cancel = () => {
+    runner.cancel().catch(() => {
+      // The session ends with this process anyway.
+    });
+  };
+  interruption.addEventListener("abort", cancel, { once: true });
+  for await (const text of textsOf(options)) {
+    const isGood = await runner.run(text);
+    if (interruption.aborted) {
+      throw new JitdbError("local.interrupted", "Interrupted.");
+    }
+    if (output.isGone) {
+      return;
+    }
+    if (!isGood) {
+      context.exitCode = failedStatement;
+      return;
+    }
+  }
+}
+
+function isPrompted({ terminal }: Context, { commands, file }: SqlOptions): boolean {
+  return terminal.interactive && commands.length === 0 && file === undefined;
+}
+
+async function* textsOf({ commands, file }: SqlOptions): AsyncGenerator<string> {
+  yield* commands;
+  if (commands.length > 0 && file === undefined) {
+    return;
+  }
+  const isStdin = file === undefined || file === "-";
+  const lines = isStdin ? createInterface({ input: process.stdin }) : await readLines(file);
+  const splitter = new StatementSplitter();
+  for await (const typed of lines) {
+    yield* splitter.push(typed);
+  }
+  const rest = splitter.finish();
+  if (rest !== "") {
+    yield rest;
+  }
+}
+
+async function readLines(path: string): Promise<AsyncIterable<string>> {
+  try {
+    const file = await open(path);
+    if ((await file.stat()).isDirectory()) {
+      await file.close();
+      throw new Error("It is a folder.");
+    }
+    return file.readLines();
+  } catch (cause) {
+    throw new JitdbError("usage.invalid", `Can't read the file ${clean(path)}.`, {
+      hint: "Check the path given with -f.",
+      cause,
+    });
+  }
+}
+
+/** A session that ended because its grant did says so, whatever the database's last words were. */
+async function explain(context: Context, agent: Agent, thrown: unknown): Promise<unknown> {
+  const mayBeEnd = thrown instanceof JitdbError && /^(database|tunnel|grant)\./.test(thrown.code);
+  if (!mayBeEnd) {
+    return thrown;
+  }
+  try {
+    const grant = await (await context.api()).grant(agent.watch.grant.id);
+    return grant.state === "ended" ? describeEnd(grant) : thrown;
+  } catch {
+    // The server is away: what the session said is all there is.
+    return thrown;
+  }
+}
