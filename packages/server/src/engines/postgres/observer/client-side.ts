@@ -344,7 +344,7 @@ export class ClientSide {
       parameters,
       encoding: this.#conversation.syntax.encoding,
     });
-    this.#run("function", statement, "", true);
+    this.#run("function", statement, "", false);
   }
 
   #run(kind: Running["kind"], statement: string, portal: string, mayTake: boolean): void {
@@ -369,7 +369,7 @@ export class ClientSide {
       return;
     }
     if (mayTake) {
-      conversation.doubtNames();
+      conversation.doubtAsked();
     }
     conversation.replies.push(running);
   }

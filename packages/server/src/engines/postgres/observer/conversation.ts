@@ -48,9 +48,15 @@ export class Conversation {
     return isRunning(head) ? head : undefined;
   }
 
-  /** SQL may give names another meaning. */
-  doubtNames(): void {
-    this.prepared.doubt();
-    this.portals.doubt();
+  /** The client sends what may give names another meaning by SQL. */
+  doubtAsked(): void {
+    this.prepared.doubtAsked();
+    this.portals.doubtAsked();
+  }
+
+  /** The server has worked through such a message, or through a part of it. */
+  doubtDone(): void {
+    this.prepared.doubtDone();
+    this.portals.doubtDone();
   }
 }

@@ -13,8 +13,10 @@ interface Entry<Value> {
   readonly value: Value;
   /** The run of messages up to a Sync that it belongs to. An error skips the rest of its own run alone. */
   readonly run: number;
-  /** How often SQL may have taken names away before. */
-  readonly age: number;
+  /** How many messages that may change names by SQL the client had sent before. */
+  readonly asked: number;
+  /** How many of them the server had worked through when it confirmed. */
+  readonly done: number;
 }
 
 /**
@@ -27,7 +29,8 @@ export class Names<Value> {
   readonly #maxMeanings: number;
   readonly #confirmed = new Map<string, Entry<Value>>();
   readonly #pending = new Map<string, Entry<Value>[]>();
-  #age = 0;
+  #asked = 0;
+  #done = 0;
 
   /** @param what for the error's text, in the plural */
   constructor(what: string, limits: { readonly names: number; readonly meanings: number }) {
@@ -54,7 +57,7 @@ export class Names<Value> {
       );
     }
     const entries = this.#pending.get(name);
-    const entry = { value, run, age: this.#age };
+    const entry = { value, run, asked: this.#asked, done: this.#done };
     if (entries === undefined) {
       this.#pending.set(name, [entry]);
     } else {
@@ -70,7 +73,7 @@ export class Names<Value> {
       this.#pending.delete(name);
     }
     if (entry !== undefined && isDone) {
-      this.#confirmed.set(name, { ...entry, age: this.#age });
+      this.#confirmed.set(name, { ...entry, done: this.#done });
     }
   }
 
@@ -84,9 +87,17 @@ export class Names<Value> {
     this.#confirmed.clear();
   }
 
-  /** SQL may have taken names away and given them other meanings (DEALLOCATE and PREPARE, CLOSE and DECLARE). */
-  doubt(): void {
-    this.#age += 1;
+  /**
+   * The client sends what may take names away and give them other meanings by SQL (DEALLOCATE and PREPARE, CLOSE and
+   * DECLARE).
+   */
+  doubtAsked(): void {
+    this.#asked += 1;
+  }
+
+  /** The server has worked through such a message, or through a part of it. */
+  doubtDone(): void {
+    this.#done += 1;
   }
 
   /** What the server means by the name now; no value: what was made with SQL, or nothing. */
@@ -94,7 +105,7 @@ export class Names<Value> {
     const entry = this.#confirmed.get(name);
     return {
       value: entry?.value,
-      isCertain: entry === undefined || this.#isCertain(name, entry),
+      isCertain: isUnnamed(name) || entry === undefined || entry.done === this.#done,
     };
   }
 
@@ -107,7 +118,7 @@ export class Names<Value> {
     const last = pending.at(-1);
     if (last?.run === run) {
       // Had it failed, the message that asks would be skipped with the rest of the run.
-      return { values: [last.value], mayBeOther: !this.#isCertain(name, last) };
+      return { values: [last.value], mayBeOther: !isUnnamed(name) && last.asked !== this.#asked };
     }
     if (pending.length >= this.#maxMeanings) {
       throw new JitdbError(
@@ -120,12 +131,14 @@ export class Names<Value> {
     const entries = confirmed === undefined ? pending : [confirmed, ...pending];
     return {
       values: entries.map(({ value }) => value),
-      mayBeOther: confirmed === undefined || entries.some((entry) => !this.#isCertain(name, entry)),
+      mayBeOther:
+        !isUnnamed(name) &&
+        (confirmed === undefined || entries.some(({ asked }) => asked !== this.#asked)),
     };
   }
+}
 
-  /** SQL has no way to name the unnamed one. */
-  #isCertain(name: string, { age }: Entry<Value>): boolean {
-    return name === "" || age === this.#age;
-  }
+/** SQL can't name the unnamed one, so that it can't change it. */
+function isUnnamed(name: string): boolean {
+  return name === "";
 }

@@ -130,15 +130,20 @@ export class ServerSide {
       throw unexpected(CommandComplete);
     }
     running.isCopyingIn = false;
-    if (running.takesNames) {
-      conversation.doubtNames();
-    }
     if (running.kind === "execute") {
       conversation.replies.shift();
       conversation.lastExecute = running.statement;
-      this.#records.settle(running, result, { ...details, ...this.#whatRan(running) });
+      this.#settle(running, result, { ...details, ...this.#whatRan(running) });
     } else {
-      this.#records.settle(running, result, details);
+      this.#settle(running, result, details);
+    }
+  }
+
+  #settle(running: Running, result: StatementResult, details: OutcomeDetails): void {
+    this.#records.settle(running, result, details);
+    // A failed one counts, too: PREPARE and DEALLOCATE are not rolled back.
+    if (running.takesNames) {
+      this.#conversation.doubtDone();
     }
   }
 
@@ -204,13 +209,13 @@ export class ServerSide {
     this.#conversation.isAfterCopy ||= running.isCopyingIn || running.bytesIn > 0;
     running.isCopyingIn = false;
     running.hasFailed = true;
-    this.#records.settle(running, "error", { sqlstate });
+    this.#settle(running, "error", { sqlstate });
   }
 
   #failed(entry: Expected, sqlstate: string): void {
     if (isRunning(entry)) {
       this.#conversation.isAfterCopy ||= entry.isCopyingIn || entry.bytesIn > 0;
-      this.#records.settle(entry, "error", { sqlstate, ...this.#whatRan(entry) });
+      this.#settle(entry, "error", { sqlstate, ...this.#whatRan(entry) });
     } else if (entry.kind === "parse" || entry.kind === "bind") {
       this.#names(entry.kind).settle(entry.name, false);
       this.#records.settleMessage(entry.id, "error", sqlstate);

@@ -100,14 +100,13 @@ export function portalCandidates({ values, mayBeOther }: Meanings<Bound>): Candi
   return mayBeOther ? [...known, { parse: null }] : known;
 }
 
-/** Whether any statement that the portal may run takes names away. */
-export function mayTakeNames({ values, mayBeOther }: Meanings<Bound>): boolean {
-  return (
-    mayBeOther ||
-    values.some((bound) => {
-      const { values: prepared, mayBeOther: isOther } = boundStatements(bound);
-      return isOther || prepared.some((statement) => statement.takesNames);
-    })
+/**
+ * Whether any statement that the portal may run takes names away. What was made with SQL's PREPARE or DECLARE can't: it
+ * is a query.
+ */
+export function mayTakeNames({ values }: Meanings<Bound>): boolean {
+  return values.some((bound) =>
+    boundStatements(bound).values.some((prepared) => prepared.takesNames),
   );
 }
 

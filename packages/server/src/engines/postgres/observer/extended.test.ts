@@ -1,0 +1,159 @@
+import { describe, expect, it } from "vitest";
+import {
+  bind,
+  close,
+  describePortal,
+  execute,
+  ObservedSession,
+  parse,
+  query,
+  reply,
+  sync,
+} from "./fixtures.ts";
+
+const bytes = (text: string) => Buffer.from(text);
+
+describe("the extended protocol", () => {
+  it("records Parse and Bind, names the text in the intent and what ran in the outcome (invariant 21)", () => {
+    const session = new ObservedSession();
+    session.client(
+      parse("s1", "SELECT $1, $2, $3"),
+      bind("p1", "s1", [bytes("a"), Buffer.from([0, 255]), null], [0, 1, 0]),
+      describePortal,
+      execute("p1", 10),
+      sync,
+    );
+    expect(session.records).toMatchObject([
+      { kind: "statement.parse", statement: "ses_1.1", name: "s1", text: "SELECT $1, $2, $3" },
+      {
+        kind: "statement.bind",
+        statement: "ses_1.2",
+        portal: "p1",
+        candidates: [{ parse: "ses_1.1", text: "SELECT $1, $2, $3" }],
+        parameters: ["a", { base64: "AP8=" }, null],
+      },
+      {
+        kind: "statement.intent",
+        statement: "ses_1.3",
+        protocol: "execute",
+        portal: "p1",
+        maxRows: 10,
+        candidates: [
+          {
+            parse: "ses_1.1",
+            bind: "ses_1.2",
+            text: "SELECT $1, $2, $3",
+            parameters: ["a", { base64: "AP8=" }, null],
+          },
+        ],
+      },
+    ]);
+    session.server(reply.parseComplete, reply.bindComplete, reply.noData, reply.row(9));
+    session.server(reply.suspended, reply.ready());
+    expect(session.outcomes()).toEqual(["3 suspended ses_1.1 idle"]);
+    expect(session.of("statement.outcome")[0]).toMatchObject({ bind: "ses_1.2", bytesOut: 9 });
+  });
+
+  it("knows that a failed pipeline leaves the old statement in place (invariant 22)", () => {
+    const session = new ObservedSession();
+    session.client(parse("s1", "SELECT evil()"), sync);
+    session.server(reply.parseComplete, reply.ready());
+    session.client(
+      parse("bad", "SELEC"),
+      close("statement", "s1"),
+      parse("s1", "SELECT harmless()"),
+      sync,
+      bind("", "s1"),
+      execute(),
+      sync,
+    );
+    expect(session.of("statement.intent")[0]).toMatchObject({
+      candidates: [{ text: "SELECT evil()" }, { text: "SELECT harmless()" }],
+    });
+    session.server(reply.error("42601"), reply.ready());
+    session.server(reply.bindComplete, reply.complete("SELECT 1"), reply.ready());
+    expect(session.outcomes()).toEqual(["2 error 42601 idle", "5 complete SELECT 1 ses_1.1 idle"]);
+    session.client(bind("", "s1"), execute(), sync);
+    expect(session.of("statement.intent")[1]).toMatchObject({
+      candidates: [{ text: "SELECT evil()" }],
+    });
+  });
+
+  it("leaves all candidates where the session ends before the answer (invariant 22)", () => {
+    const session = new ObservedSession();
+    session.client(parse("s1", "A"), sync, parse("s1", "B"), sync, bind("", "s1"), execute(), sync);
+    session.observer.end("unknown");
+    expect(session.of("statement.intent")[0]).toMatchObject({
+      candidates: [{ text: "A" }, { text: "B" }, { parse: null }],
+    });
+    expect(session.outcomes()).toEqual(["4 unknown"]);
+  });
+
+  it("records what the server skips after an error as skipped (invariant 27)", () => {
+    const session = new ObservedSession();
+    session.client(parse("", "A"), bind("", ""), execute());
+    session.server(reply.parseComplete, reply.error("22023"));
+    session.client(query("DROP TABLE t"), bind("", ""), execute(), describePortal, sync);
+    session.server(reply.ready());
+    session.client(query("SELECT 1"));
+    session.server(reply.complete("SELECT 1"), reply.ready());
+    expect(session.outcomes()).toEqual([
+      "2 error 22023",
+      "3 skipped",
+      "4 skipped",
+      "6 skipped idle",
+      "7 complete SELECT 1 idle",
+    ]);
+  });
+
+  it("records a commit that fails at the Sync with the statement that it undoes", () => {
+    const session = new ObservedSession();
+    session.client(parse("", "INSERT"), bind("", ""), execute(), sync);
+    session.server(reply.parseComplete, reply.bindComplete, reply.complete("INSERT 0 1"));
+    session.server(reply.error("23503"), reply.ready());
+    expect(session.outcomes()).toEqual(["3 complete INSERT 0 1 ses_1.1", "3 error 23503 idle"]);
+  });
+
+  it("does not claim to know what SQL may have renamed", () => {
+    const session = new ObservedSession();
+    session.client(parse("s1", "SELECT harmless()"), sync);
+    session.server(reply.parseComplete, reply.ready());
+    session.client(
+      query("DEALLOCATE s1; PREPARE s1 AS SELECT evil()"),
+      bind("", "s1"),
+      execute(),
+      sync,
+    );
+    expect(session.of("statement.intent")[1]).toMatchObject({
+      candidates: [{ text: "SELECT harmless()" }, { parse: null }],
+    });
+    session.server(reply.complete("DEALLOCATE"), reply.complete("PREPARE"), reply.ready());
+    session.server(reply.bindComplete, reply.complete("SELECT 1"), reply.ready());
+    expect(session.of("statement.outcome").at(-1)).not.toHaveProperty("parse");
+  });
+
+  it("takes a portal of SQL's DECLARE for one whose text another record has", () => {
+    const session = new ObservedSession();
+    session.client(execute("c1"), sync);
+    session.server(reply.complete("FETCH 1"), reply.ready());
+    expect(session.of("statement.intent")[0]).toMatchObject({ candidates: [{ parse: null }] });
+    expect(session.of("statement.outcome")[0]).toMatchObject({ parse: null });
+  });
+
+  it("names long texts and parameters instead of repeating them", () => {
+    const session = new ObservedSession(10_000);
+    const text = `SELECT '${"x".repeat(5000)}', $1`;
+    const long = `SELECT '${"x".repeat(300_000)}'`;
+    session.client(parse("s1", text), bind("", "s1", [Buffer.alloc(300_000, "y")]), execute());
+    session.client(parse("s2", long), bind("", "s2"), execute(), sync);
+    expect(session.of("statement.intent")).toMatchObject([
+      { candidates: [{ parse: "ses_1.1", bind: "ses_1.2" }] },
+      { candidates: [{ parse: "ses_1.4", bind: "ses_1.5" }] },
+    ]);
+    expect(session.of("statement.bind")[0]?.parameters).toMatchObject({
+      length: 300_014,
+      truncated: true,
+    });
+    expect(session.of("statement.intent")[0]).not.toHaveProperty("candidates.0.text");
+  });
+});

@@ -1,0 +1,130 @@
+// What the observer's tests share: an observer with its records, fed with messages as the relay does, and a server's replies.
+
+import { MessageWalker } from "@jitdb/shared/postgres/decoder";
+import {
+  encodeBind,
+  encodeClose,
+  encodeDescribe,
+  encodeErrorResponse,
+  encodeExecute,
+  encodeParameterStatus,
+  encodeParse,
+  encodeQuery,
+  encodeReadyForQuery,
+  encodeSync,
+} from "@jitdb/shared/postgres/encoder";
+import {
+  backendMessages as backend,
+  frontendMessages as frontend,
+} from "@jitdb/shared/postgres/messages";
+import { cstring, encodeMessage } from "@jitdb/shared/postgres/writer";
+import type { AuditEvent, EventOf } from "../../../audit/record.ts";
+import { Masker } from "../../../audit/statements/masker.ts";
+import { Observer } from "./observer.ts";
+
+const bytes = (text: string) => Buffer.from(text);
+/** Messages of a client. */
+export const query = (text: string | Uint8Array) => encodeQuery(text);
+export const parse = (statement: string, text: string) =>
+  encodeParse({ statement: bytes(statement), text: bytes(text), parameterTypes: [] });
+export const bind = (
+  portal: string,
+  statement: string,
+  parameters: readonly (Uint8Array | null)[] = [],
+  parameterFormats: readonly number[] = [],
+) =>
+  encodeBind({
+    portal: bytes(portal),
+    statement: bytes(statement),
+    parameters,
+    parameterFormats,
+    resultFormats: [],
+  });
+export const execute = (portal = "", maxRows = 0) =>
+  encodeExecute({ portal: bytes(portal), maxRows });
+export const close = (kind: "statement" | "portal", name: string) =>
+  encodeClose({ kind, name: bytes(name) });
+export const describePortal = encodeDescribe({ kind: "portal", name: bytes("") });
+export const sync = encodeSync();
+export const copyData = (count: number) => encodeMessage(frontend.CopyData, new Uint8Array(count));
+export const copyDone = encodeMessage(frontend.CopyDone);
+
+/** Replies of a server, as whole messages. */
+export const reply = {
+  parseComplete: encodeMessage(backend.ParseComplete),
+  bindComplete: encodeMessage(backend.BindComplete),
+  closeComplete: encodeMessage(backend.CloseComplete),
+  noData: encodeMessage(backend.NoData),
+  empty: encodeMessage(backend.EmptyQueryResponse),
+  suspended: encodeMessage(backend.PortalSuspended),
+  copyIn: encodeMessage(backend.CopyInResponse, Uint8Array.of(0, 0, 0)),
+  copyOut: encodeMessage(backend.CopyOutResponse, Uint8Array.of(0, 0, 0)),
+  copyDone: encodeMessage(backend.CopyDone),
+  complete: (tag: string) => encodeMessage(backend.CommandComplete, cstring(tag)),
+  row: (bytes: number) => encodeMessage(backend.DataRow, new Uint8Array(bytes)),
+  copyData: (bytes: number) => encodeMessage(backend.CopyData, new Uint8Array(bytes)),
+  functionResult: (bytes: number) =>
+    encodeMessage(backend.FunctionCallResponse, new Uint8Array(bytes)),
+  error: (code: string) =>
+    encodeErrorResponse({ localizedSeverity: "ERROR", severity: "ERROR", code, message: "no" }),
+  ready: (state: "idle" | "transaction" | "failed" = "idle") => encodeReadyForQuery(state),
+  setting: (name: string, value: string) => encodeParameterStatus({ name, value }),
+};
+
+/** An observer with the relay's part played by the test. */
+export class ObservedSession {
+  readonly records: AuditEvent[] = [];
+  readonly observer: Observer;
+  readonly #client = new MessageWalker("frontend");
+  readonly #server = new MessageWalker("backend");
+  readonly #chunkBytes: number;
+  #now = 0;
+
+  /** @param chunkBytes size of the pieces in which bytes arrive */
+  constructor(chunkBytes = Number.POSITIVE_INFINITY) {
+    this.#chunkBytes = chunkBytes;
+    this.observer = new Observer({
+      subject: { session: "ses_1", person: "alice" },
+      append: (event) => this.records.push(event),
+      now: () => this.#now++,
+      masker: new Masker(Buffer.from("key")),
+      settings: new Map([["client_encoding", "UTF8"]]),
+    });
+  }
+
+  /** Client messages, in one turn of the relay. */
+  client(...messages: readonly Uint8Array[]): void {
+    this.#feed(this.#client, messages, (chunk, segment) => this.observer.client(chunk, segment));
+    this.observer.forwarded();
+  }
+
+  server(...messages: readonly Uint8Array[]): void {
+    this.#feed(this.#server, messages, (chunk, segment) => this.observer.server(chunk, segment));
+  }
+
+  /** The records of a kind. */
+  of<Kind extends AuditEvent["kind"]>(kind: Kind): EventOf<Kind>[] {
+    return this.records.filter((event): event is EventOf<Kind> & AuditEvent => event.kind === kind);
+  }
+
+  /** What the outcomes say in short: `<statement> <result>` with what else is known. */
+  outcomes(): string[] {
+    return this.of("statement.outcome").map(
+      ({ statement, result, tag, parse, sqlstate, transaction }) =>
+        [statement.replace("ses_1.", ""), result, tag, parse, sqlstate, transaction]
+          .filter((word) => word !== undefined)
+          .join(" "),
+    );
+  }
+
+  #feed(walker: MessageWalker, messages: readonly Uint8Array[], take: Observer["client"]): void {
+    const bytes = Buffer.concat(messages);
+    for (let at = 0; at < bytes.length; at += this.#chunkBytes) {
+      const chunk = bytes.subarray(at, at + this.#chunkBytes);
+      walker.push(chunk);
+      for (let segment = walker.next(); segment; segment = walker.next()) {
+        take(chunk, segment);
+      }
+    }
+  }
+}
