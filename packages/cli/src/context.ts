@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { exitCodes } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
 import type { Api } from "./api.ts";
 import type { Credentials } from "./login/credentials.ts";
@@ -188,9 +189,14 @@ function listenOnce(): () => AbortSignal {
     if (controller === undefined) {
       const started = new AbortController();
       controller = started;
-      for (const name of ["SIGINT", "SIGTERM"] as const) {
-        process.once(name, () => started.abort());
-      }
+      // Never taken off again: ora's own listener ends the process as soon as it finds itself alone.
+      const interrupt = () => {
+        if (started.signal.aborted) {
+          process.exit(exitCodes.interrupted);
+        }
+        started.abort();
+      };
+      process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
     }
     return controller.signal;
   };

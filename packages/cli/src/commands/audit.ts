@@ -81,7 +81,11 @@ function field(record: AuditRecordView, name: string): string {
   return typeof value === "string" ? value : "";
 }
 
-const shownElsewhere = new Set(["seq", "at", "prev", "kind", "person", "database"]);
+/** In a column of their own, or the journal's own book-keeping. */
+const notShown = new Set([
+  ...["seq", "at", "kind", "person", "database"],
+  ...["prev", "outbox", "occurredAt"],
+]);
 
 /** A statement's text; of other records the fields that no column shows. */
 function describe(record: AuditRecordView): string {
@@ -90,7 +94,7 @@ function describe(record: AuditRecordView): string {
     return text;
   }
   return Object.entries(record)
-    .filter(([name, value]) => !shownElsewhere.has(name) && value !== null && value !== "")
+    .filter(([name, value]) => !notShown.has(name) && value !== null && value !== "")
     .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join(" ");
 }
