@@ -12,7 +12,7 @@ import { type SegmentFiles, segmentFiles, segmentName } from "./journal/segment.
 import type { AuditEvent } from "./record.ts";
 
 /** `write` survives a killed process; `fsync` survives a power loss. */
-export type Durability = "write" | "fsync";
+type Durability = "write" | "fsync";
 
 export interface Journal {
   /** Names the journal; stays the same for its life. */

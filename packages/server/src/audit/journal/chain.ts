@@ -15,7 +15,7 @@ export interface ChainHead {
 /** What the first record names as the one before it. */
 export const chainStart: ChainHead = { seq: 0, hash: "0".repeat(64) };
 
-export interface ChainFault {
+interface ChainFault {
   /** Number that the record in this place has to have. */
   readonly seq: number;
   /**

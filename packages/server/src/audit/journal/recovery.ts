@@ -13,7 +13,7 @@ export const recentOutboxRows = 100;
 const newline = 0x0a;
 
 /** Bytes behind the last whole record, which were cut off. */
-export type TornTail = Pick<EventOf<"journal.recovered">, "segment" | "bytes" | "sha256">;
+type TornTail = Pick<EventOf<"journal.recovered">, "segment" | "bytes" | "sha256">;
 
 export interface Recovered {
   /** The journal's id; undefined for a new one. */

@@ -15,7 +15,7 @@ import type {
 import type { MaskedBytes, Masker, MaskingStream } from "./masker.ts";
 import type { SqlSyntax } from "./sql-tokenizer.ts";
 
-export const textLimits = {
+const textLimits = {
   /** Bytes of a text that stands in its record; a longer one stands in chunks of this size. */
   inlineBytes: 256 * 1024,
   /** Bytes of a text that are kept at all. The rest is counted and hashed, and the record says so. */
