@@ -60,7 +60,7 @@ export interface Context {
   credentials(): Promise<Credentials>;
   network(): Promise<Network>;
   /** Device login, refresh and logout at one server. */
-  oauth(server: string): Promise<OAuth>;
+  oauth(server: string): Promise<Pick<OAuth, keyof OAuth>>;
   /** Access tokens and proofs of possession for `server()`. */
   tokens(): Promise<Tokens>;
   /** The API of that server, by default of `server()`. */

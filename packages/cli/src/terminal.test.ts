@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { createFakeContext } from "./fakes.ts";
+
+describe("Terminal", () => {
+  it("lets only line ends, tabs and colours through, whatever a caller forgot (invariant 24)", () => {
+    const { context, written } = createFakeContext({ terminal: true });
+    context.terminal.out(
+      "a\u001b[31mb\u001b[39m\t\n\u001b]52;c;x\u0007\u001b[2J\u009b31m\u0007[1m",
+    );
+    expect(written.stdout).toBe(
+      "a\u001b[31mb\u001b[39m\t\n\ufffd]52;c;x\ufffd\ufffd[2J\ufffd31m\ufffd[1m\n",
+    );
+  });
+
+  it("indents JSON for people and writes one line for programs", () => {
+    const people = createFakeContext({ terminal: true });
+    people.context.terminal.json({ a: 1 });
+    expect(people.written.stdout).toBe('{\n  "a": 1\n}\n');
+    const program = createFakeContext({});
+    program.context.terminal.json({ a: 1 });
+    expect(program.written.stdout).toBe('{"a":1}\n');
+  });
+
+  it("says the text of a spinner once where stderr is no terminal", async () => {
+    const { context, written } = createFakeContext({});
+    const spinner = await context.terminal.spinner("Waiting.");
+    spinner.update("Still waiting.");
+    spinner.stop();
+    expect(written.stderr).toBe("Waiting.\n");
+  });
+
+  it("draws in any width without cutting what names a row", () => {
+    const { context, written } = createFakeContext({ terminal: true, columns: 20 });
+    const columns = [
+      { heading: "ID", show: (row: readonly string[]) => row[0] ?? "" },
+      { heading: "REASON", show: (row: readonly string[]) => row[1] ?? "" },
+    ];
+    context.terminal.table(columns, [["req_7k2m9x4q", "注文4711が止まった"]]);
+    expect(written.stdout).toBe("ID            REASON\nreq_7k2m9x4q  注文471…\n");
+  });
+});
