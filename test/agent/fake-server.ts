@@ -32,6 +32,8 @@ export class FakeServer {
   grant: GrantView;
   /** Answers to OPEN with RESET while it is set. */
   refusal: ResetMap | undefined;
+  /** Opens WebSockets and says nothing on them. */
+  isSilent = false;
   readonly opens: OpenMap[] = [];
   readonly authorizations: string[] = [];
   /** Bytes that came from agents in streams. */
@@ -51,7 +53,7 @@ export class FakeServer {
     this.#http.on("upgrade", (request, socket, head) => {
       this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
         this.authorizations.push(request.headers.authorization ?? "");
-        if (request.url === "/api/v1/tunnel") {
+        if (request.url === "/api/v1/tunnel" && !this.isSilent) {
           const tunnel = new FakeTunnel(websocket, this, this.#postgres);
           this.tunnels.add(tunnel);
           websocket.on("close", () => this.tunnels.delete(tunnel));
@@ -85,6 +87,9 @@ export class FakeServer {
   }
 
   async stop(): Promise<void> {
+    if (!this.#http.listening) {
+      return;
+    }
     this.cut();
     this.#http.closeAllConnections();
     this.#http.close();

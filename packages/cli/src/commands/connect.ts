@@ -10,7 +10,7 @@ import { usableGrant } from "../agent/usable-grant.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import { addJsonOption, optionText } from "../listing.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Spinner, Terminal } from "../terminal.ts";
 import { line, roughly } from "../text.ts";
 
 export interface ConnectOptions {
@@ -61,9 +61,11 @@ export async function runConnect(context: Context, options: ConnectOptions): Pro
   const server = await context.server();
   const password = await openLocalPassword(home, server, grant.database, random);
   const interruption = context.interruption();
+  const shown: { status?: Status } = {};
+  const say = (text: string) => (shown.status ?? terminal).say(text);
   const agent = await startAgent(context, grant, {
-    lost: ({ message }) => terminal.say(line`${message} Trying again; open sessions have ended.`),
-    restored: () => terminal.say("The server is back."),
+    lost: ({ message }) => say(line`${message} Trying again; open sessions have ended.`),
+    restored: () => say("The server is back."),
   });
   const port = options.port ?? stablePort(home, server, grant.database);
   let doors: ListeningAgent;
@@ -74,9 +76,10 @@ export async function runConnect(context: Context, options: ConnectOptions): Pro
     throw error;
   }
   showReady(context, doors, password, options);
-  const status = new Status(context, doors.watch, options.json);
+  const status = new Status(terminal, doors.watch, options.json);
+  shown.status = status;
   const end = await Promise.race([doors.failed, aborted(interruption)]);
-  await status.stop();
+  status.stop();
   await doors.shut(end ?? endedByPerson());
   finish(terminal, doors.watch, end, options.json);
 }
@@ -122,49 +125,68 @@ function describeForGui({ host, port, database, user }: Addresses): string {
   return line` host ${host}, port ${port}, database ${database}, user ${user},`;
 }
 
-/** What a terminal shows while the doors are open: the time left, and a word before it runs out. */
+/** What a terminal shows while the doors are open: the time left on a line of its own, and a word before it runs out. */
 class Status {
-  readonly #context: Context;
+  readonly #terminal: Terminal;
   readonly #watch: GrantWatch;
-  readonly #line: ReturnType<Terminal["spinner"]> | undefined;
+  readonly #hasLine: boolean;
   readonly #timer: NodeJS.Timeout;
-  #warnedMs = Number.POSITIVE_INFINITY;
+  #line: Spinner | undefined;
+  #isStopped = false;
+  #warnedMs: number;
 
-  constructor(context: Context, watch: GrantWatch, isQuiet: boolean) {
-    this.#context = context;
+  constructor(terminal: Terminal, watch: GrantWatch, isQuiet: boolean) {
+    this.#terminal = terminal;
     this.#watch = watch;
-    const { terminal } = context;
-    this.#line = terminal.interactive && !isQuiet ? terminal.spinner(this.#text) : undefined;
+    this.#hasLine = terminal.interactive && !isQuiet;
     // A grant that begins with less has been shown how little it is.
-    this.#warnedMs = warnings.find((ms) => watch.leftMs <= ms) ?? this.#warnedMs;
+    this.#warnedMs = dueWarning(watch.leftMs);
     this.#timer = setInterval(() => void this.#update(), 1000);
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    (await this.#line)?.stop();
+  /** Says something; the line comes back below it. */
+  say(text: string): void {
+    this.#line?.stop();
+    this.#line = undefined;
+    this.#terminal.say(text);
   }
 
-  get #text(): string {
-    return `${roughly(this.#watch.leftMs)} left; Ctrl-C disconnects.`;
+  stop(): void {
+    this.#isStopped = true;
+    clearInterval(this.#timer);
+    this.#line?.stop();
   }
 
   async #update(): Promise<void> {
     this.#warn();
-    (await this.#line)?.update(this.#text);
+    if (!this.#hasLine) {
+      return;
+    }
+    const text = `${roughly(this.#watch.leftMs)} left; Ctrl-C disconnects.`;
+    this.#line ??= await this.#terminal.spinner(text);
+    this.#line.update(text);
+    if (this.#isStopped) {
+      this.#line.stop();
+    }
   }
 
   #warn(): void {
     const { leftMs, grant } = this.#watch;
-    const due = warnings.find((ms) => leftMs <= ms);
-    if (due !== undefined && due < this.#warnedMs && leftMs > 0) {
-      this.#context.terminal.say(
-        line`${grant.database} ends in ${roughly(leftMs)}. For more time run \`jitdb request ${grant.database} --for 30m\`.`,
+    const due = dueWarning(leftMs);
+    if (due < this.#warnedMs && leftMs > 0) {
+      const { database } = grant;
+      this.say(
+        line`${database} ends in ${roughly(leftMs)}. For more time run \`jitdb request ${database} --for 30m\`.`,
       );
     }
     // An extended grant is warned of anew.
-    this.#warnedMs = due ?? Number.POSITIVE_INFINITY;
+    this.#warnedMs = due;
   }
+}
+
+/** The time before the end whose warning is due with so much left; infinite where none is. */
+function dueWarning(leftMs: number): number {
+  return warnings.find((ms) => leftMs <= ms) ?? Number.POSITIVE_INFINITY;
 }
 
 /** Times before the end at which it is said; the smallest first. */

@@ -142,20 +142,21 @@ async function* textsOf({ commands, file }: SqlOptions): AsyncGenerator<string> 
   }
 }
 
+/** The lines of a file. @throws JitdbError `usage.invalid` where it can't be opened */
 async function readLines(path: string): Promise<AsyncIterable<string>> {
-  try {
-    const file = await open(path);
-    if ((await file.stat()).isDirectory()) {
-      await file.close();
-      throw new Error("It is a folder.");
-    }
-    return file.readLines();
-  } catch (cause) {
-    throw new JitdbError("usage.invalid", `Can't read the file ${clean(path)}.`, {
+  const unreadable = (cause?: unknown) =>
+    new JitdbError("usage.invalid", `Can't read the file ${clean(path)}.`, {
       hint: "Check the path given with -f.",
       cause,
     });
+  const file = await open(path).catch((cause: unknown) => {
+    throw unreadable(cause);
+  });
+  if ((await file.stat()).isDirectory()) {
+    await file.close();
+    throw unreadable();
   }
+  return file.readLines();
 }
 
 /** A session that ended because its grant did says so, whatever the database's last words were. */
