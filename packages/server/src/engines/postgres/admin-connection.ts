@@ -145,7 +145,7 @@ export class AdminConnection {
     const name = this.#config.name;
     const detail = error instanceof Error ? error.message : String(error);
     const refused = error instanceof pg.DatabaseError && !isShutdown(error);
-    return refused || isTlsFailure(error)
+    return refused || error instanceof InsecureLogin || isTlsFailure(error)
       ? new JitdbError("database.misconfigured", `${name} refuses the server's admin role.`, {
           cause: error,
           detail,
@@ -163,9 +163,15 @@ function isShutdown(error: pg.DatabaseError): boolean {
 }
 
 function isTlsFailure(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return /^(ERR_TLS|ERR_SSL|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/.test(code);
+  if (!(error instanceof Error)) {
+    return false;
+  }
+  const code = "code" in error ? String(error.code) : "";
+  // pg has no code for a server without TLS.
+  return tlsCodes.test(code) || error.message.includes("does not support SSL");
 }
+
+const tlsCodes = /^(ERR_TLS|ERR_SSL|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/;
 
 async function rolledBack(client: pg.PoolClient): Promise<boolean> {
   try {
@@ -192,6 +198,8 @@ function tlsOptions(tls: DatabaseTlsConfig, host: string): false | Record<string
   }
 }
 
+class InsecureLogin extends Error {}
+
 /** SECURITY: pg would hand the password to a false server that asks for it in clear text, or as an MD5 that can be cracked. */
 class GuardedClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
@@ -200,7 +208,7 @@ class GuardedClient extends pg.Client {
       // Registered before pg's own listener: nothing is written to a connection that is destroyed.
       this.connection.on(method, () =>
         this.connection.stream.destroy(
-          new Error("The database asks for a password without SCRAM."),
+          new InsecureLogin("The database asks for a password without SCRAM."),
         ),
       );
     }
