@@ -136,5 +136,7 @@ export function describeEnd(grant: GrantView): JitdbError {
   }
   const who = endedBy === null ? "" : ` by ${endedBy}`;
   const why = endReason === null || endReason === "" ? "." : `: ${endReason}`;
-  return new JitdbError("grant.revoked", `The grant for ${database} was revoked${who}${why}`);
+  return new JitdbError("grant.revoked", `The grant for ${database} was revoked${who}${why}`, {
+    hint: `Talk to who revoked it, or ask again with \`jitdb request ${database} --for 30m\`.`,
+  });
 }

@@ -220,7 +220,9 @@ export class TunnelLink {
 
   #lossOf(closeCode: number): JitdbError {
     return this.#goaway === undefined
-      ? new JitdbError("tunnel.lost", `The connection to the server was lost (${closeCode}).`)
+      ? new JitdbError("tunnel.lost", `The connection to the server was lost (${closeCode}).`, {
+          hint: "Connect again; jitdb restores its tunnel by itself.",
+        })
       : toStreamError(this.#goaway);
   }
 

@@ -4,7 +4,6 @@ import { open } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { JitdbError } from "@jitdb/shared/errors";
 import { type Agent, endedByPerson, startAgent } from "../agent/agent.ts";
-import { describeEnd } from "../agent/grant-watch.ts";
 import { usableGrant } from "../agent/usable-grant.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
@@ -159,17 +158,15 @@ async function readLines(path: string): Promise<AsyncIterable<string>> {
   return file.readLines();
 }
 
+/** How long to listen for a grant's end once its session has ended: the two come in either order. */
+const endTimeoutMs = 1500;
+
 /** A session that ended because its grant did says so, whatever the database's last words were. */
 async function explain(context: Context, agent: Agent, thrown: unknown): Promise<unknown> {
-  const mayBeEnd = thrown instanceof JitdbError && /^(database|tunnel|grant)\./.test(thrown.code);
-  if (!mayBeEnd) {
+  if (!(thrown instanceof JitdbError && /^(database|tunnel)\./.test(thrown.code))) {
     return thrown;
   }
-  try {
-    const grant = await (await context.api()).grant(agent.watch.grant.id);
-    return grant.state === "ended" ? describeEnd(grant) : thrown;
-  } catch {
-    // The server is away: what the session said is all there is.
-    return thrown;
-  }
+  agent.watch.look();
+  const end = await Promise.race([agent.watch.ended, context.pause(endTimeoutMs)]);
+  return end ?? thrown;
 }
