@@ -76,13 +76,13 @@ describe("jitdb connect --json", () => {
       error: {
         code: "grant.revoked",
         message: "The grant for prod-orders was revoked by bob: too early",
-        hint: "Talk to who revoked it, or ask again with `jitdb request`.",
+        hint: "Talk to who revoked it, or ask again with `jitdb request prod-orders --for 30m`.",
       },
     });
     expect((await session).stderr).toBe(
       [
         "FATAL:  The grant for prod-orders was revoked by bob: too early",
-        "HINT:  Talk to who revoked it, or ask again with `jitdb request`.",
+        "HINT:  Talk to who revoked it, or ask again with `jitdb request prod-orders --for 30m`.",
         "server closed the connection unexpectedly",
         "\tThis probably means the server terminated abnormally",
         "\tbefore or while processing the request.",
