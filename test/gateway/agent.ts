@@ -1,0 +1,199 @@
+// An agent for tests: a TunnelSession on a real WebSocket, without listeners or clients.
+
+import { once } from "node:events";
+import { WebSocket } from "ws";
+import { JitdbError } from "../../packages/shared/src/errors.ts";
+import type {
+  GoAwayMap,
+  HelloMap,
+  NoticeMap,
+  ResetMap,
+} from "../../packages/shared/src/tunnel/maps.ts";
+import { TunnelSession } from "../../packages/shared/src/tunnel/session.ts";
+
+export class Agent {
+  readonly session: TunnelSession;
+  readonly ws: WebSocket;
+  readonly notices: NoticeMap[] = [];
+  goaway: GoAwayMap | undefined;
+  hello: HelloMap | undefined;
+  /** The WebSocket's close code. */
+  readonly closed: Promise<number>;
+  readonly #streams = new Map<number, AgentStream>();
+  readonly #waiting = new Set<() => void>();
+
+  private constructor(ws: WebSocket, windowBytes: number | undefined) {
+    this.ws = ws;
+    this.session = new TunnelSession({
+      role: "agent",
+      software: "test agent",
+      ...(windowBytes === undefined ? {} : { windowBytes }),
+    });
+    this.closed = new Promise((resolve) => ws.once("close", (code) => resolve(code)));
+    ws.on("message", (data) => this.#receive(data as Buffer));
+    ws.on("close", () => {
+      for (const stream of this.#streams.values()) {
+        stream.end({ code: "tunnel.lost", message: "The tunnel was lost." });
+      }
+      this.#tell();
+    });
+  }
+
+  /** Connects and exchanges HELLOs. */
+  static async connect(url: string, options: { windowBytes?: number } = {}): Promise<Agent> {
+    const ws = new WebSocket(url, "jitdb.tunnel.v1", { perMessageDeflate: false });
+    const agent = new Agent(ws, options.windowBytes);
+    await once(ws, "open");
+    agent.flush();
+    await agent.until(() => agent.hello !== undefined || ws.readyState === WebSocket.CLOSED);
+    return agent;
+  }
+
+  open(kind: "session" | "cancel", grant: string, startup: Uint8Array): AgentStream {
+    const id = this.session.open({ engine: "postgres", kind, grant, startup });
+    const stream = new AgentStream(id, this);
+    this.#streams.set(id, stream);
+    this.flush();
+    return stream;
+  }
+
+  flush(): void {
+    for (let chunks = this.session.takeOutput(); chunks; chunks = this.session.takeOutput()) {
+      this.ws.send(Buffer.concat(chunks));
+    }
+  }
+
+  /** Resolves when something that came makes it true. */
+  async until(isTrue: () => boolean): Promise<void> {
+    while (!isTrue()) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  async close(): Promise<void> {
+    this.ws.close();
+    await this.closed;
+  }
+
+  #receive(data: Buffer): void {
+    for (const event of this.session.receive(data, 0)) {
+      switch (event.type) {
+        case "hello":
+          this.hello = event.hello;
+          break;
+        case "notice":
+          this.notices.push(event.notice);
+          break;
+        case "goaway":
+          this.goaway = event.goaway;
+          break;
+        case "opened":
+          this.#streams.get(event.stream)?.open(event.opened.session);
+          break;
+        case "data":
+          this.#streams.get(event.stream)?.take(event.bytes);
+          break;
+        case "peerClosed":
+          this.#streams.get(event.stream)?.end(undefined);
+          break;
+        case "reset":
+          this.#streams.get(event.stream)?.end(event.reset);
+          break;
+        case "writable":
+          this.#streams.get(event.stream)?.credit();
+          break;
+        default:
+      }
+    }
+    this.flush();
+    this.#tell();
+  }
+
+  #tell(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const resolve of waiting) {
+      resolve();
+    }
+  }
+}
+
+/** A stream as the agent sees it. Reading it with `read` gives credit; nothing else does. */
+export class AgentStream {
+  readonly id: number;
+  readonly agent: Agent;
+  sessionId: string | undefined;
+  /** Set when the gateway has closed or reset the stream. */
+  ended: { readonly reset: ResetMap | undefined } | undefined;
+  #chunks: Uint8Array[] = [];
+  #isWritable = true;
+
+  constructor(id: number, agent: Agent) {
+    this.id = id;
+    this.agent = agent;
+  }
+
+  /** @throws JitdbError with the code of the gateway's RESET */
+  async opened(): Promise<string> {
+    await this.agent.until(() => this.sessionId !== undefined || this.ended !== undefined);
+    if (this.sessionId === undefined) {
+      const { code = "internal", message = "", hint } = this.ended?.reset ?? {};
+      throw new JitdbError(code as "internal", message, { hint });
+    }
+    return this.sessionId;
+  }
+
+  /** The next bytes; undefined at the end. */
+  async read(): Promise<Uint8Array | undefined> {
+    await this.agent.until(() => this.#chunks.length > 0 || this.ended !== undefined);
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) {
+      this.agent.session.consumed(this.id, chunk.byteLength);
+      this.agent.flush();
+    }
+    return chunk;
+  }
+
+  /** Resolves when the gateway takes more. */
+  async write(bytes: Uint8Array): Promise<void> {
+    this.#isWritable = this.agent.session.write(this.id, bytes);
+    this.agent.flush();
+    await this.agent.until(() => this.#isWritable || this.ended !== undefined);
+  }
+
+  /** Resolves when the gateway has closed or reset the stream, read or not. */
+  async untilEnded(): Promise<ResetMap | undefined> {
+    await this.agent.until(() => this.ended !== undefined);
+    return this.ended?.reset;
+  }
+
+  close(): void {
+    this.agent.session.close(this.id);
+    this.agent.flush();
+  }
+
+  reset(): void {
+    this.agent.session.reset(this.id, { code: "local.interrupted", message: "The client left." });
+    this.agent.flush();
+  }
+
+  get unreadBytes(): number {
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  }
+
+  open(sessionId: string): void {
+    this.sessionId = sessionId;
+  }
+
+  take(bytes: Uint8Array): void {
+    this.#chunks.push(bytes);
+  }
+
+  credit(): void {
+    this.#isWritable = true;
+  }
+
+  end(reset: ResetMap | undefined): void {
+    this.ended ??= { reset };
+  }
+}
