@@ -6,7 +6,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from "
 import { join } from "node:path";
 import { type Installation, type Person, startInstallation } from "../test/support/installation.ts";
 import { findPostgres, type PostgresVersion } from "../test/support/postgres.ts";
-import { programs, waitForOutput } from "../test/support/programs.ts";
+import { waitForOutput } from "../test/support/programs.ts";
 import { build } from "./build.ts";
 import { builtinClient, type Client, hasPsql, psqlClient } from "./demo/client.ts";
 import { type Running, Screen } from "./demo/screen.ts";
@@ -231,13 +231,7 @@ async function offerToTry(installation: Installation, people: readonly Person[])
     return;
   }
   screen.title("Everything is still running. Try it in another terminal:");
-  const bin = join(installation.folder, "bin");
-  await mkdir(bin);
-  for (const [name, entry] of Object.entries(programs)) {
-    await writeFile(join(bin, name), `#!/bin/sh\nexec "${process.execPath}" "${entry}" "$@"\n`, {
-      mode: 0o755,
-    });
-  }
+  const bin = join(root, "bin");
   for (const { name, home, password } of people) {
     const file = join(installation.folder, `be-${name}`);
     const settings = [
