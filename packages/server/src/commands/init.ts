@@ -1,10 +1,14 @@
 // jitdb-server init: an installation in a folder, with its first administrator.
 
 import type { Command } from "commander";
+import { isLoopback } from "../config/addresses.ts";
 import { exampleSections } from "../config/template.ts";
 import { systemPorts } from "../system.ts";
 import { createInstallation, shownPath } from "./installation.ts";
 import type { Terminal } from "./terminal.ts";
+
+/** A proxy on the same machine reaches a loopback listener by one of these. */
+const proxiesOnThisMachine = ["127.0.0.1", "::1"];
 
 interface InitOptions {
   readonly folder: string;
@@ -34,6 +38,7 @@ async function init(options: InitOptions, terminal: Terminal): Promise<void> {
       template: {
         listen: options.listen,
         publicUrl: options.publicUrl,
+        trustedProxies: isEncryptedElsewhere(options) ? proxiesOnThisMachine : undefined,
         confirmDevices: "approval",
         sections: exampleSections,
       },
@@ -50,4 +55,10 @@ async function init(options: InitOptions, terminal: Terminal): Promise<void> {
     terminal.say(`Then ${options.admin} chooses a password here, until ${link.expiresAt}:`);
     terminal.print(link.url);
   }
+}
+
+/** Who calls the server https:// and listens on loopback has a proxy in front that speaks TLS: nobody else could. */
+function isEncryptedElsewhere({ publicUrl, listen }: InitOptions): boolean {
+  const host = listen.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  return publicUrl?.startsWith("https:") === true && isLoopback(host);
 }

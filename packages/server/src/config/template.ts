@@ -4,6 +4,8 @@ export interface TemplateValues {
   readonly listen: string;
   /** Absent: what `listen` says, for a server on one's own machine. */
   readonly publicUrl?: string | undefined;
+  /** Addresses of proxies that speak TLS for this server. Absent: there are none. */
+  readonly trustedProxies?: readonly string[] | undefined;
   readonly confirmDevices: "approval" | "loopback";
   /** YAML of `databases:` and `policies:`. */
   readonly sections: string;
@@ -22,6 +24,10 @@ export function renderConfig(values: TemplateValues): string {
     values.publicUrl === undefined
       ? "# publicUrl: https://jitdb.example.com"
       : `publicUrl: ${values.publicUrl}`;
+  const trustedProxies =
+    values.trustedProxies === undefined
+      ? "# trustedProxies: [10.0.0.0/8]"
+      : `trustedProxies: ${JSON.stringify(values.trustedProxies)}`;
   return `# Configuration of jitdb-server. Prove it with: jitdb-server check
 # Secrets never stand here: write \${file:path} (relative to this file, mode 0600) or \${env:NAME} instead.
 
@@ -37,7 +43,7 @@ ${publicUrl}
 #   key: private-key.pem
 
 # Or proxies in front that speak TLS: the addresses from which X-Forwarded-For is believed.
-# trustedProxies: [10.0.0.0/8]
+${trustedProxies}
 
 # Store, audit journal and control socket. One server at a time.
 dataFolder: ${fileNames.data}
