@@ -33,6 +33,8 @@ import { version } from "./version.ts";
 const maxTunnelsPerPerson = 32;
 const identitySweepMs = 60_000;
 const eventTickMs = 1000;
+/** How long answers that are under way may take when the server stops. */
+const answerTimeoutMs = 1000;
 
 export interface ServerPorts {
   readonly clock: Clock;
@@ -111,6 +113,7 @@ async function open(
     version,
   });
   closers.add(() => app.close());
+  closers.add(() => stopListening(app));
   const upgrades = serveWebSockets(app.server, {
     ...state,
     ...ports,
@@ -266,6 +269,19 @@ async function listen(app: FastifyInstance, { listen: address }: Config): Promis
   } catch (error) {
     throw refusedAddress(address, error);
   }
+}
+
+/** fastify closes only servers that it made listen itself. Answers under way get a moment. */
+async function stopListening({ server }: FastifyInstance): Promise<void> {
+  if (!server.listening) {
+    return;
+  }
+  const closed = once(server, "close");
+  server.close();
+  server.closeIdleConnections();
+  const deadline = setTimeout(() => server.closeAllConnections(), answerTimeoutMs);
+  await closed;
+  clearTimeout(deadline);
 }
 
 function refusedAddress({ host, port }: Config["listen"], cause: unknown): JitdbError {
