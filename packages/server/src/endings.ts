@@ -2,6 +2,7 @@
 
 import type { Clock, DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
 import type { Logger } from "pino";
+import { endedError } from "./access/grants/grant.ts";
 import type { AccessService } from "./access/service.ts";
 import type { Trail } from "./audit/trail.ts";
 import type { Bus, Hint } from "./bus.ts";
@@ -52,7 +53,7 @@ export class Endings {
     const { access, gateway, trail, store, clock } = this.#ports;
     const { ended } = await access.sweep();
     await Promise.all(
-      ended.map(({ grantId, end, reason }) => gateway.endGrant(grantId, end, reason)),
+      ended.map(({ grantId, end, error }) => gateway.endGrant(grantId, end, error)),
     );
     // Behind the ends: they must not wait for a journal that can't be written.
     await trail.drain();
@@ -86,11 +87,12 @@ export class Endings {
     const { store, gateway } = this.#ports;
     const grant = await store.db
       .selectFrom("grants")
-      .select(["end", "end_reason"])
-      .where("id", "=", id)
+      .leftJoin("people", "people.id", "grants.ended_by")
+      .select(["database_name", "state", "end", "end_reason", "people.name as ender"])
+      .where("grants.id", "=", id)
       .executeTakeFirst();
     if (grant !== undefined && grant.end !== null) {
-      await gateway.endGrant(id, grant.end, grant.end_reason ?? "");
+      await gateway.endGrant(id, grant.end, endedError(grant, grant.ender));
     }
   }
 

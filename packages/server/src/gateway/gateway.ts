@@ -95,14 +95,13 @@ export class Gateway {
   /**
    * Ends the sessions of a grant, also those that are about to open, and tells its person's agents. Call it when the store
    * says that the grant has ended; resolves when the connections to the database are gone. Gives their number.
+   * The clients read `error`, the agents its message.
    */
   async endGrant(
     grantId: GrantId,
     end: Extract<SessionEnd, "expired" | "revoked">,
-    reason: string,
+    error: JitdbError,
   ): Promise<number> {
-    const what = `The grant ${grantId} ${end === "expired" ? "has expired" : "was revoked"}`;
-    const error = new JitdbError(`grant.${end}`, reason === "" ? `${what}.` : `${what}: ${reason}`);
     const places = this.#live.ofGrant(grantId);
     const count = await endAll(places, end, error);
     await this.#announceEnd(grantId, end, error.message);

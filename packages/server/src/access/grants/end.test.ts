@@ -28,7 +28,8 @@ describe("the time of a grant", () => {
     clock.ms += 1;
     const over = {
       code: "grant.expired",
-      message: `The grant ${grantId} ended at 2026-01-01T00:30:00.000Z.`,
+      message: "The time for test is over.",
+      hint: "Ask again with `jitdb request test --for 30m`.",
     };
     await expect(open("alice")).rejects.toMatchObject(over);
     await access.sweep();
@@ -47,10 +48,9 @@ describe("the time of a grant", () => {
     const { access, clock, hints, caller } = fixture;
     clock.ms += 30 * minute + 250;
     hints.length = 0;
-    const reason = "The time is over.";
-    expect(await access.sweep()).toEqual({
+    expect(await access.sweep()).toMatchObject({
       lapsed: [],
-      ended: [{ grantId, end: "expired", reason }],
+      ended: [{ grantId, end: "expired", error: { message: "The time for test is over." } }],
     });
     expect(hints).toEqual([{ type: "grant", id: grantId }]);
     expect(await ledger()).toMatchObject({ end_due_at: clock.ms - 250 });
@@ -84,7 +84,7 @@ describe("revoking", () => {
     ]);
     await expect(open("alice")).rejects.toMatchObject({
       code: "grant.revoked",
-      message: `The grant ${grantId} was revoked: done`,
+      message: "The grant for test was revoked: done",
     });
   });
 
@@ -119,9 +119,10 @@ describe("a sweep", () => {
     const { id } = await access.request(caller("alice"), input);
     await disable("alice");
     const reason = "The account was disabled.";
-    expect(await access.sweep()).toEqual({
+    const message = `The grant for test was revoked: ${reason}`;
+    expect(await access.sweep()).toMatchObject({
       lapsed: [id],
-      ended: [{ grantId, end: "revoked", reason }],
+      ended: [{ grantId, end: "revoked", error: { message } }],
     });
     expect(await access.getRequest(caller("dora"), id)).toMatchObject({
       state: "lapsed",

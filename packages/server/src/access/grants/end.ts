@@ -14,8 +14,8 @@ type GrantRow = Selectable<Tables["grants"]> & { readonly person_name: string };
 export interface EndedGrant {
   readonly grantId: GrantId;
   readonly end: GrantEnd;
-  /** For the owner's client: why. */
-  readonly reason: string;
+  /** For the owner's client: how it ended. */
+  readonly error: JitdbError;
 }
 
 interface Ending {
@@ -46,7 +46,10 @@ export async function revoke(
   }
   const ended = await endGrant(change, grant, "revoke", { by: caller, reason });
   if (ended === undefined) {
-    throw new JitdbError("grant.revoked", `The grant ${id} was just revoked.`);
+    throw new JitdbError(
+      "grant.revoked",
+      `The grant for ${grant.database_name} was revoked this very moment.`,
+    );
   }
   return ended;
 }
@@ -125,5 +128,9 @@ async function endGrant(
     latenessMs: now - dueAt,
   });
   hint("grant", grant.id);
-  return { grantId: grant.id, end, reason };
+  return {
+    grantId: grant.id,
+    end,
+    error: endedError({ ...grant, end, end_reason: reason }, by?.name),
+  };
 }

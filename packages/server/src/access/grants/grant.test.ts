@@ -1,12 +1,11 @@
 import { expect, test } from "vitest";
-import { type GrantLife, grantTable, nextGrantState } from "./grant.ts";
+import { endedError, type GrantLife, grantTable, nextGrantState } from "./grant.ts";
 
 const active: GrantLife = {
-  id: "grt_1",
+  database_name: "orders",
   state: "active",
   end: null,
   end_reason: null,
-  ends_at: Date.UTC(2026, 0, 1, 12),
 };
 const expired: GrantLife = { ...active, state: "ended", end: "expired" };
 const revoked: GrantLife = { ...active, state: "ended", end: "revoked", end_reason: "wrong table" };
@@ -25,17 +24,25 @@ test.each(["expire", "revoke"] as const)(
     expect(() => nextGrantState(expired, input)).toThrow(
       expect.objectContaining({
         code: "grant.expired",
-        message: "The grant grt_1 ended at 2026-01-01T12:00:00.000Z.",
+        message: "The time for orders is over.",
+        hint: "Ask again with `jitdb request orders --for 30m`.",
       }),
     );
     expect(() => nextGrantState(revoked, input)).toThrow(
       expect.objectContaining({
         code: "grant.revoked",
-        message: "The grant grt_1 was revoked: wrong table",
+        message: "The grant for orders was revoked: wrong table",
+        hint: "Talk to who revoked it, or ask again with `jitdb request orders --for 30m`.",
       }),
     );
     expect(() => nextGrantState({ ...revoked, end_reason: "" }, input)).toThrow(
-      expect.objectContaining({ message: "The grant grt_1 was revoked." }),
+      expect.objectContaining({ message: "The grant for orders was revoked." }),
     );
   },
 );
+
+test("names who revoked a grant, where it is known", () => {
+  expect(endedError(revoked, "bob").message).toBe(
+    "The grant for orders was revoked by bob: wrong table",
+  );
+});

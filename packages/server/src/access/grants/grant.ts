@@ -19,11 +19,10 @@ export const grantEnds = { expire: "expired", revoke: "revoked" } as const satis
 
 /** The columns of `grants` that tell about its end. */
 export interface GrantLife {
-  readonly id: string;
+  readonly database_name: string;
   readonly state: GrantState;
   readonly end: GrantEnd | null;
   readonly end_reason: string | null;
-  readonly ends_at: number;
 }
 
 /**
@@ -39,12 +38,20 @@ export function nextGrantState(grant: GrantLife, input: GrantInput): GrantState 
   return next;
 }
 
-/** How a grant ended, in words for whoever wanted to use it. */
-export function endedError({ id, end, end_reason, ends_at }: GrantLife): JitdbError {
-  if (end === "revoked") {
-    const why = end_reason === null || end_reason === "" ? "." : `: ${end_reason}`;
-    return new JitdbError("grant.revoked", `The grant ${id} was revoked${why}`);
+/** How a grant ended, in words for whoever used it or wanted to. `by` is the name of who revoked it, where it is known. */
+export function endedError(
+  { database_name: database, end, end_reason: reason }: GrantLife,
+  by?: string | null,
+): JitdbError {
+  const again = `\`jitdb request ${database} --for 30m\``;
+  if (end !== "revoked") {
+    return new JitdbError("grant.expired", `The time for ${database} is over.`, {
+      hint: `Ask again with ${again}.`,
+    });
   }
-  const endedAt = new Date(ends_at).toISOString();
-  return new JitdbError("grant.expired", `The grant ${id} ended at ${endedAt}.`);
+  const who = by == null ? "" : ` by ${by}`;
+  const why = reason === null || reason === "" ? "." : `: ${reason}`;
+  return new JitdbError("grant.revoked", `The grant for ${database} was revoked${who}${why}`, {
+    hint: `Talk to who revoked it, or ask again with ${again}.`,
+  });
 }
