@@ -6,7 +6,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from "
 import { join } from "node:path";
 import { type Installation, type Person, startInstallation } from "../test/support/installation.ts";
 import { findPostgres, type PostgresVersion } from "../test/support/postgres.ts";
-import { waitForOutput } from "../test/support/programs.ts";
+import { programs, startProgram, waitForOutput } from "../test/support/programs.ts";
 import { build } from "./build.ts";
 import { builtinClient, type Client, hasPsql, psqlClient } from "./demo/client.ts";
 import { type Running, Screen } from "./demo/screen.ts";
@@ -61,6 +61,7 @@ async function demonstrate(): Promise<void> {
   const { installation, alice, bob } = await prepare();
   await logIn(alice, installation);
   await logIn(bob, installation);
+  await confirmDevice(bob, installation);
   await requestAndApprove(alice, bob);
   const grant = await connectAndQuery(alice, installation);
   screen.title("The audit has every statement, recorded before the database saw it.");
@@ -130,6 +131,17 @@ async function logIn(person: Person, { url }: Installation): Promise<void> {
     `         (in the browser: name, password, "Yes, let it in". ${page.text.slice(0, 80)}…)`,
   );
   await succeed(child, "jitdb login");
+}
+
+/** An operator vouches for the device of the first one who decides; after that, people vouch for each other. */
+async function confirmDevice({ name }: Person, { serverFolder }: Installation): Promise<void> {
+  screen.title(
+    `The operator asks ${name} whether that was them. Until then the login decides on nothing.`,
+  );
+  screen.command("server", `jitdb-server devices confirm ${name}`);
+  const child = startProgram("jitdb-server", ["devices", "confirm", name], { home: serverFolder });
+  screen.follow("server", child);
+  await succeed(child, "jitdb-server devices confirm");
 }
 
 async function requestAndApprove(alice: Person, bob: Person): Promise<void> {

@@ -31,6 +31,9 @@ export interface InstallationOptions {
   readonly confirmDevices?: "approval" | "loopback";
 }
 
+/** Who decides in the policies of the tests. */
+const approverGroups: readonly string[] = ["dba", "admins"];
+
 const adminPassword = "the throwaway admin password";
 
 export const defaultPolicies = `
@@ -174,14 +177,29 @@ export class Installation {
     return person;
   }
 
-  /** The same, logged in from a device of their own. */
-  async addLoggedIn(name: string, groups: readonly string[]): Promise<Person> {
+  /**
+   * The same, logged in from a device of their own. Approvers' devices are confirmed by the operator, as nobody decides
+   * from another one; requesters' are not, unless the test says so.
+   */
+  async addLoggedIn(
+    name: string,
+    groups: readonly string[],
+    { confirmed = groups.some((group) => approverGroups.includes(group)) } = {},
+  ): Promise<Person> {
     const person = await this.addPerson(name, groups);
     const { exitCode, stderr } = await person.login(this.url);
     if (exitCode !== 0) {
       throw new Error(`jitdb login ended with ${exitCode}: ${stderr}`);
     }
+    if (confirmed) {
+      await this.confirmDevice(name);
+    }
     return person;
+  }
+
+  /** What the operator does at the server for the one device of a person that nobody vouched for. */
+  async confirmDevice(name: string): Promise<void> {
+    await this.serverCommand(["devices", "confirm", name]);
   }
 
   /** Queries the database past jitdb, as the superuser. */

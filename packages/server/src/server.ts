@@ -12,8 +12,8 @@ import { AuditShipper } from "./audit/search/shipper.ts";
 import { Masker } from "./audit/statements/masker.ts";
 import { Closers } from "./closers.ts";
 import type { Config, MasterKey } from "./config/config.ts";
+import { type ControlParts, runControlCommand } from "./control/commands.ts";
 import { serveControl } from "./control/socket.ts";
-import { runUserCommand } from "./control/users.ts";
 import { planUser } from "./credentials/ledger.ts";
 import { Credentials } from "./credentials/service.ts";
 import { Endings } from "./endings.ts";
@@ -90,7 +90,9 @@ async function open(
   const access = createAccess(config, ports, state, installation);
   const endings = new Endings({ ...state, ...ports, access, gateway });
   closers.add(() => endings.stop());
-  closers.add(await listenForCommands(config, state, logger));
+  const { people } = state;
+  const { vouching } = identity;
+  closers.add(await listenForCommands(config, { people, vouching }, logger));
 
   const events = new Events({ ...state, ...ports, access });
   const ticks = repeat(
@@ -108,6 +110,7 @@ async function open(
     ...state,
     config,
     access,
+    vouching,
     authenticator,
     login,
     version,
@@ -227,15 +230,19 @@ function createAccess(
 /** Commands on this machine are a comfort: without their socket they need the server stopped, and it runs all the same. */
 async function listenForCommands(
   config: Config,
-  { people }: State,
+  parts: Omit<ControlParts, "publicUrl">,
   logger: Logger,
 ): Promise<() => Promise<void>> {
+  const { dataFolder, publicUrl } = config;
   try {
-    return await serveControl(config.dataFolder, (command) =>
-      runUserCommand(people, config.publicUrl, command),
+    return await serveControl(dataFolder, (command) =>
+      runControlCommand({ ...parts, publicUrl }, command),
     );
   } catch (error) {
-    logger.warn({ err: error }, "no control socket: `jitdb-server users` needs the server stopped");
+    logger.warn(
+      { err: error },
+      "no control socket: `jitdb-server users` and `devices` need the server stopped",
+    );
     return async () => undefined;
   }
 }

@@ -74,6 +74,8 @@ export const catalogue = {
   "login.rate_limited": forms(429, "53300", 1226, 1013, login, "Wait a minute, then try again."),
   "person.unknown": forms(404, "42704", 1105, 4404, notFound, "List them with `jitdb-server users list`."),
   "person.exists": forms(409, "42710", 1105, 4409, conflict, "Choose another name, or see `jitdb-server users list`."),
+  "device.unknown": forms(404, "42704", 1105, 4404, notFound, "List yours with `jitdb devices`."),
+  "device.unconfirmed": forms(403, "42501", 1142, 4403, refused, "Run `jitdb devices confirm <id>` on a device that you use already, or have it confirmed on the server with `jitdb-server devices confirm <name>`."),
   "access.forbidden": forms(403, "42501", 1142, 4403, refused, "Ask somebody in one of the groups that may do this."),
   "access.own_request": forms(403, "42501", 1142, 4403, refused, "Ask somebody else to run `jitdb approve`."),
   "policy.no_match": forms(403, "42501", 1142, 4403, refused, "See what you may ask for with `jitdb databases`."),

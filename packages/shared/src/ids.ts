@@ -48,3 +48,8 @@ export const createSessionId = (random: Random): SessionId =>
   createId(random, prefixes.session, 16);
 export const createEphemeralUserId = (random: Random): EphemeralUserId =>
   createId(random, prefixes.ephemeralUser, 16);
+
+/** A device's id as people type it behind a command: thumbprints may begin with the dash of an option. */
+export function deviceArgument(id: string): string {
+  return id.startsWith("-") ? `-- ${id}` : id;
+}

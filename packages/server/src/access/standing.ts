@@ -1,6 +1,7 @@
 // What the store says of a caller at this very moment. Their token may be older than the change that matters.
 
 import { JitdbError } from "@jitdb/shared/errors";
+import { deviceArgument } from "@jitdb/shared/ids";
 import type { Kysely } from "kysely";
 import { administrators, type Caller } from "../identity/caller.ts";
 import type { Tables } from "../store/tables.ts";
@@ -48,4 +49,16 @@ export async function standingOf(
     administrator: groups.includes(administrators),
     deviceConfirmed: row.confirmed_at !== null,
   };
+}
+
+/** SECURITY: whoever phished a login has a device of their own with it: it decides on nothing and vouches for nothing. */
+export function refuseUnconfirmed(
+  { deviceConfirmed }: Pick<Standing, "deviceConfirmed">,
+  { deviceId, name }: Pick<Caller, "deviceId" | "name">,
+): void {
+  if (!deviceConfirmed) {
+    throw new JitdbError("device.unconfirmed", "Nobody has confirmed this device yet.", {
+      hint: `Run \`jitdb devices confirm ${deviceArgument(deviceId)}\` on a device that you use already, or have it confirmed on the server with \`jitdb-server devices confirm ${name}\`.`,
+    });
+  }
 }

@@ -136,6 +136,13 @@ export interface AuditFields {
   "device.seen": { readonly label: string };
   "device.confirmed": { readonly by: string; readonly how: string };
   "device.revoked": { readonly by: string };
+  /** `device` is the one that called, `target` the one that it named. */
+  "device.refused": {
+    readonly action: "confirm" | "revoke";
+    readonly target: string;
+    readonly code: string;
+    readonly reason: string;
+  };
 
   "request.created": RequestFields & {
     readonly profile: string;

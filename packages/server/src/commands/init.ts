@@ -55,6 +55,8 @@ async function init(options: InitOptions, terminal: Terminal): Promise<void> {
     terminal.say(`Then ${options.admin} chooses a password here, until ${link.expiresAt}:`);
     terminal.print(link.url);
   }
+  terminal.say(`Once ${options.admin} has logged in, vouch for their device; nobody else could:`);
+  terminal.say(`  jitdb-server devices confirm ${options.admin} --config ${shown}`);
 }
 
 /** Who calls the server https:// and listens on loopback has a proxy in front that speaks TLS: nobody else could. */

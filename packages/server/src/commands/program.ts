@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { version } from "../version.ts";
 import { addCheck } from "./check.ts";
 import { addDatabase } from "./database.ts";
+import { addDevices } from "./devices.ts";
 import { addInit } from "./init.ts";
 import { addStart } from "./start.ts";
 import type { Terminal } from "./terminal.ts";
@@ -26,6 +27,7 @@ export function createProgram(terminal: Terminal): Command {
   addStart(program, terminal);
   addCheck(program, terminal);
   addUsers(program, terminal);
+  addDevices(program, terminal);
   addDatabase(program, terminal);
   return program;
 }

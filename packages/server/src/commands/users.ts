@@ -1,18 +1,8 @@
-// jitdb-server users: accounts. The running server does it, through its control socket; where none runs, this process does.
+// jitdb-server users: the accounts of people.
 
-import { JitdbError } from "@jitdb/shared/errors";
 import type { Command } from "commander";
-import type { Config } from "../config/config.ts";
-import { requireConfig } from "../config/load.ts";
-import { callControl } from "../control/socket.ts";
-import {
-  runUserCommand,
-  type UserAnswer,
-  type UserCommand,
-  userCommand,
-} from "../control/users.ts";
-import { openState, type State } from "../state.ts";
-import { systemPorts } from "../system.ts";
+import { type UserAnswer, type UserCommand, userAnswer, userCommand } from "../control/users.ts";
+import { checkCommand, runOnConsole } from "./console.ts";
 import { configOption } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -61,39 +51,9 @@ export function addUsers(program: Command, terminal: Terminal): void {
 }
 
 async function manage(command: object, options: UserOptions, terminal: Terminal): Promise<void> {
-  const checked = userCommand.safeParse(command);
-  if (!checked.success) {
-    const [issue] = checked.error.issues;
-    throw new JitdbError("usage.invalid", `${issue?.path[0]?.toString()}: ${issue?.message}.`, {
-      hint: "See `jitdb-server users --help`.",
-    });
-  }
-  const { config } = requireConfig(options.config);
-  const answer = await execute(config, checked.data);
-  show(checked.data, answer, options, terminal);
-}
-
-/** Opening the store decides who does it: either this process gets it, or a server has it and listens. */
-async function execute(config: Config, command: UserCommand): Promise<UserAnswer> {
-  let state: State;
-  try {
-    state = await openState(config, { ...systemPorts(), address: "no address (a users command)" });
-  } catch (error) {
-    const answer = isHeld(error) ? await callControl(config.dataFolder, command) : undefined;
-    if (answer === undefined) {
-      throw error;
-    }
-    return answer;
-  }
-  try {
-    return await runUserCommand(state.people, config.publicUrl, command);
-  } finally {
-    await state.close();
-  }
-}
-
-function isHeld(error: unknown): boolean {
-  return error instanceof JitdbError && error.code === "store.held";
+  const checked = checkCommand(userCommand, command, "jitdb-server users --help");
+  const answer = await runOnConsole(options.config, { users: checked }, userAnswer);
+  show(checked, answer, options, terminal);
 }
 
 function show(

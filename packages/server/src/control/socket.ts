@@ -7,13 +7,13 @@ import { connect, createServer, type Socket } from "node:net";
 import { join, relative } from "node:path";
 import { isErrorCode, JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { z } from "zod";
-import { type UserAnswer, type UserCommand, userAnswer, userCommand } from "./users.ts";
+import { type ControlCommand, controlCommand } from "./commands.ts";
 
 const limits = { maxLineBytes: 1024 * 1024, timeoutMs: 10_000 } as const;
 
 const reply = z.union([
-  z.object({ answer: userAnswer }),
   z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string() }) }),
+  z.object({ answer: z.unknown() }),
 ]);
 
 /**
@@ -22,7 +22,7 @@ const reply = z.union([
  */
 export async function serveControl(
   dataFolder: string,
-  run: (command: UserCommand) => Promise<UserAnswer>,
+  run: (command: ControlCommand) => Promise<unknown>,
 ): Promise<() => Promise<void>> {
   const path = socketPath(dataFolder);
   // Left there by a server that was killed; the store's lock says that none is alive.
@@ -39,13 +39,10 @@ export async function serveControl(
 
 /**
  * Has the running server do it.
- * @returns undefined where no server listens
+ * @returns the answer, in the form that belongs to the command; undefined where no server listens
  * @throws JitdbError what the server answered
  */
-export async function callControl(
-  dataFolder: string,
-  command: UserCommand,
-): Promise<UserAnswer | undefined> {
+export async function callControl(dataFolder: string, command: ControlCommand): Promise<unknown> {
   const socket = connect(socketPath(dataFolder));
   try {
     await once(socket, "connect");
@@ -73,11 +70,11 @@ function socketPath(dataFolder: string): string {
 
 async function serve(
   socket: Socket,
-  run: (command: UserCommand) => Promise<UserAnswer>,
+  run: (command: ControlCommand) => Promise<unknown>,
 ): Promise<void> {
   socket.on("error", () => socket.destroy());
   try {
-    const command = userCommand.parse(JSON.parse(await readLine(socket)));
+    const command = controlCommand.parse(JSON.parse(await readLine(socket)));
     socket.end(`${JSON.stringify({ answer: await run(command) })}\n`);
   } catch (thrown) {
     const { code, message, hint } = toJitdbError(thrown);

@@ -3,6 +3,7 @@
 import { name } from "@jitdb/shared/api/wire";
 import { z } from "zod";
 import type { People, Person, SetupLink } from "../identity/people.ts";
+import { operator } from "../identity/vouching.ts";
 
 const groups = z.array(name).max(100);
 
@@ -30,9 +31,6 @@ export const userAnswer = z.object({
 });
 export type UserAnswer = z.infer<typeof userAnswer>;
 
-/** Who did it, as the audit names it. */
-const byConsole = "console";
-
 /** @throws JitdbError `person.unknown`, `person.exists` */
 export async function runUserCommand(
   people: People,
@@ -43,17 +41,17 @@ export async function runUserCommand(
     case "list":
       return answer(await people.list());
     case "add": {
-      const { person, link } = await people.add(command, byConsole);
+      const { person, link } = await people.add(command, operator);
       return answer([person], showLink(publicUrl, link));
     }
     case "groups":
-      return answer([await people.setGroups(command.name, command.groups, byConsole)]);
+      return answer([await people.setGroups(command.name, command.groups, operator)]);
     case "disable":
-      return answer([await people.disable(command.name, byConsole)]);
+      return answer([await people.disable(command.name, operator)]);
     case "enable":
-      return answer([await people.enable(command.name, byConsole)]);
+      return answer([await people.enable(command.name, operator)]);
     case "setup-link": {
-      const link = await people.renewLink(command.name, byConsole);
+      const link = await people.renewLink(command.name, operator);
       return answer([await people.get(command.name)], showLink(publicUrl, link));
     }
   }

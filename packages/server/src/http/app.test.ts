@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AccessService } from "../access/service.ts";
 import type { Authenticator, Credentials } from "../identity/authenticator.ts";
 import type { Caller } from "../identity/caller.ts";
+import type { Vouching } from "../identity/vouching.ts";
 import { createLogger } from "../logger.ts";
 import { openMemoryStore, type Store } from "../store/store.ts";
 import { createApp } from "./app.ts";
@@ -60,6 +61,7 @@ beforeEach(async () => {
     version: "1.2.3",
     authenticator,
     access: access as AccessService,
+    vouching: {} as Vouching,
     store,
     journal: { id: "jrn_1", failed: false },
     login: async (scope) => {

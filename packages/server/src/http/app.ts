@@ -12,6 +12,7 @@ import type { AccessService } from "../access/service.ts";
 import type { Journal } from "../audit/journal.ts";
 import type { Config } from "../config/config.ts";
 import type { Authenticator } from "../identity/authenticator.ts";
+import type { Vouching } from "../identity/vouching.ts";
 import type { Store } from "../store/store.ts";
 import { AllowedMethods } from "./allowed-methods.ts";
 import { requireCaller } from "./authentication.ts";
@@ -20,6 +21,7 @@ import { TrustedProxies } from "./proxies.ts";
 import { refuse } from "./refusal.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { databaseRoutes } from "./routes/databases.ts";
+import { deviceRoutes } from "./routes/devices.ts";
 import { grantRoutes } from "./routes/grants.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { meRoutes } from "./routes/me.ts";
@@ -44,6 +46,7 @@ export interface AppPorts {
   readonly version: string;
   readonly authenticator: Authenticator;
   readonly access: AccessService;
+  readonly vouching: Vouching;
   readonly store: Pick<Store, "db">;
   readonly journal: Pick<Journal, "id" | "failed">;
   /** Mounts login: the authorization server and its pages. */
@@ -105,6 +108,7 @@ function mountApi(api: FastifyInstance, ports: AppPorts): void {
     void reply.header("cache-control", "no-store");
   });
   meRoutes(api, ports);
+  deviceRoutes(api, ports);
   databaseRoutes(api, ports);
   requestRoutes(api, ports);
   grantRoutes(api, ports);

@@ -1,11 +1,12 @@
-// Devices: the keys that people log in with. A device belongs to one person for ever.
+// Devices: the keys that people log in with. A device belongs to one person for ever. Who vouches for one, and who takes
+// one away, is vouching.ts's matter.
 
 import type { Clock, DeviceId, PersonId } from "@jitdb/shared/ids";
-import type { Kysely } from "kysely";
+import type { ExpressionBuilder, Kysely } from "kysely";
 import type { Trail } from "../audit/trail.ts";
-import type { Bus } from "../bus.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
+import { confirmDevice } from "./confirmation.ts";
 
 /** Who logs in, on what, from where. */
 export interface Enrolment {
@@ -21,20 +22,17 @@ export interface DevicesOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly trail: Trail;
-  readonly bus: Bus;
 }
 
 export class Devices {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #trail: Trail;
-  readonly #bus: Bus;
 
-  constructor({ store, clock, trail, bus }: DevicesOptions) {
+  constructor({ store, clock, trail }: DevicesOptions) {
     this.#store = store;
     this.#clock = clock;
     this.#trail = trail;
-    this.#bus = bus;
   }
 
   /** Records a login. False, and recorded as a failure: the key is somebody else's, or was revoked. */
@@ -67,33 +65,6 @@ export class Devices {
     return welcome;
   }
 
-  /** Refuses the device for ever and ends its logins and tunnels. False: unknown, or revoked before. */
-  async revoke(device: DeviceId, by: string): Promise<boolean> {
-    const revoked = await this.#store.transaction(async (tx) => {
-      const row = await tx
-        .updateTable("devices")
-        .set({ revoked_at: this.#clock.now() })
-        .where("id", "=", device)
-        .where("revoked_at", "is", null)
-        .returning("person_id")
-        .executeTakeFirst();
-      if (row === undefined) {
-        return false;
-      }
-      const owner = await tx
-        .selectFrom("people")
-        .select("name")
-        .where("id", "=", row.person_id)
-        .executeTakeFirstOrThrow();
-      await tx.deleteFrom("oauth_artifacts").where("uid", "=", device).execute();
-      await this.#trail.stage(tx, { kind: "device.revoked", person: owner.name, device, by });
-      return true;
-    });
-    await this.#trail.drain();
-    this.#bus.emit({ type: "device", id: device });
-    return revoked;
-  }
-
   /** Whether the device is this person's and was not revoked. */
   async isUsable(device: DeviceId, person: PersonId): Promise<boolean> {
     const row = await this.#store.db
@@ -111,27 +82,17 @@ export class Devices {
     const row = await this.#store.db
       .selectFrom("devices")
       .innerJoin("people", "people.id", "devices.person_id")
-      .innerJoin("oauth_artifacts as token", "token.uid", "devices.id")
-      .innerJoin("oauth_artifacts as login", "login.grant_id", "token.grant_id")
       .where("devices.id", "=", device)
       .where("revoked_at", "is", null)
       .where("disabled_at", "is", null)
-      .where("login.model", "=", "Grant")
-      .where("token.expires_at", ">", this.#clock.now())
+      .where((where) => hasLogin(where, this.#clock.now()))
       .select("devices.id")
       .executeTakeFirst();
     return row !== undefined;
   }
 
   async #confirm(tx: Kysely<Tables>, { device, person }: Enrolment): Promise<void> {
-    const confirmed = await tx
-      .updateTable("devices")
-      .set({ confirmed_at: this.#clock.now(), confirmed_by: person.id })
-      .where("id", "=", device)
-      .where("confirmed_at", "is", null)
-      .returning("id")
-      .executeTakeFirst();
-    if (confirmed !== undefined) {
+    if (await confirmDevice(tx, device, { by: person.id, at: this.#clock.now() })) {
       const { name } = person;
       await this.#trail.stage(tx, {
         kind: "device.confirmed",
@@ -169,4 +130,17 @@ export class Devices {
       });
     }
   }
+}
+
+/** Whether a device has a login that lives, for queries over devices and their people. `now` is epoch milliseconds. */
+export function hasLogin(where: ExpressionBuilder<Tables, "devices" | "people">, now: number) {
+  return where.exists((query) =>
+    query
+      .selectFrom("oauth_artifacts as token")
+      .innerJoin("oauth_artifacts as login", "login.grant_id", "token.grant_id")
+      .select("token.id")
+      .whereRef("token.uid", "=", "devices.id")
+      .where("login.model", "=", "Grant")
+      .where("token.expires_at", ">", now),
+  );
 }

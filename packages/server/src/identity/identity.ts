@@ -20,6 +20,7 @@ import { addPages } from "./pages/routes.ts";
 import { Sessions } from "./pages/sessions.ts";
 import type { People } from "./people.ts";
 import { UsedProofs } from "./proof.ts";
+import { Vouching } from "./vouching.ts";
 
 export interface IdentityOptions {
   readonly store: Store;
@@ -40,6 +41,7 @@ export interface IdentityOptions {
 
 export interface Identity {
   readonly devices: Devices;
+  readonly vouching: Vouching;
   readonly authenticator: Authenticator;
   /**
    * Adds the OAuth endpoints, discovery at the root, and the pages below /device and /setup, in scopes of their own.
@@ -82,6 +84,7 @@ export async function createIdentity(options: IdentityOptions): Promise<Identity
   });
   return {
     devices,
+    vouching: new Vouching(options),
     authenticator: new TokenAuthenticator({ store, clock, usedProofs }),
     async mount(app) {
       await app.register(async (scope) => addOauth(scope, { provider, clock, publicUrl }));

@@ -3,9 +3,10 @@
 import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Caller } from "../../identity/caller.ts";
+import { confirmDevice } from "../../identity/confirmation.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { grantRequest } from "../grants/start.ts";
-import { type Standing, standingOf } from "../standing.ts";
+import { refuseUnconfirmed, type Standing, standingOf } from "../standing.ts";
 import { requestDigest } from "./digest.ts";
 import { nextRequestState } from "./request.ts";
 import {
@@ -26,9 +27,9 @@ export interface Approval {
 /**
  * One approval. The last one that is needed makes the grant, for the shortest of the approved durations, and vouches
  * for the device that asked.
- * @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `request.decided` (also for a second
- * approval by the same person, and for a request that is not what it was when it was asked), `request.lapsed`,
- * `usage.duration` for more than was asked
+ * @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `device.unconfirmed`,
+ * `request.decided` (also for a second approval by the same person, and for a request that is not what it was when it
+ * was asked), `request.lapsed`, `usage.duration` for more than was asked
  */
 export async function approve(
   ports: AccessPorts,
@@ -81,7 +82,10 @@ export async function approve(
   await grantIfEnough(ports, change, caller, request);
 }
 
-/** @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `request.decided`, `request.lapsed` */
+/**
+ * @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `device.unconfirmed`,
+ * `request.decided`, `request.lapsed`
+ */
 export async function deny(
   change: Change,
   caller: Caller,
@@ -128,23 +132,16 @@ async function grantIfEnough(
     return;
   }
   const durationMs = Math.min(...approvals.map(({ duration_ms }) => duration_ms));
-  await confirmDevice(change, caller, request);
+  await vouchForAsker(change, caller, request);
   await grantRequest(ports, change, request, { durationMs, by: caller });
 }
 
-async function confirmDevice(
+async function vouchForAsker(
   { tx, now, record, hint }: Change,
   caller: Caller,
   request: AskedRequest,
 ): Promise<void> {
-  const confirmed = await tx
-    .updateTable("devices")
-    .set({ confirmed_at: now, confirmed_by: caller.personId })
-    .where("id", "=", request.device_id)
-    .where("confirmed_at", "is", null)
-    .returning("id")
-    .executeTakeFirst();
-  if (confirmed !== undefined) {
+  if (await confirmDevice(tx, request.device_id, { by: caller.personId, at: now })) {
     await record({
       kind: "device.confirmed",
       person: request.person_name,
@@ -169,6 +166,7 @@ async function findForDecision(change: Change, caller: Caller, id: string): Prom
     throw new JitdbError("access.own_request", `The request ${id} is your own.`);
   }
   refuseStranger(standing, request);
+  refuseUnconfirmed(standing, caller);
   return request;
 }
 

@@ -182,6 +182,7 @@ function canDecide(
 ): boolean {
   return (
     row.state === "pending" &&
+    caller.deviceConfirmed &&
     now < row.lapses_at &&
     row.person_id !== caller.personId &&
     !hasApprovedIt &&

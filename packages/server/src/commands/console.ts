@@ -1,0 +1,58 @@
+// Commands of the server's console. The running server carries them out, through its control socket; where none runs, this
+// process does.
+
+import { JitdbError } from "@jitdb/shared/errors";
+import type { z } from "zod";
+import { requireConfig } from "../config/load.ts";
+import { type ControlCommand, runControlCommand } from "../control/commands.ts";
+import { callControl } from "../control/socket.ts";
+import { Vouching } from "../identity/vouching.ts";
+import { openState, type State } from "../state.ts";
+import { systemPorts } from "../system.ts";
+
+/** What the command line made of a command, checked. @throws JitdbError `usage.invalid` */
+export function checkCommand<T>(schema: z.ZodType<T>, command: object, help: string): T {
+  const checked = schema.safeParse(command);
+  if (!checked.success) {
+    const [issue] = checked.error.issues;
+    throw new JitdbError("usage.invalid", `${issue?.path[0]?.toString()}: ${issue?.message}.`, {
+      hint: `See \`${help}\`.`,
+    });
+  }
+  return checked.data;
+}
+
+/**
+ * Opening the store decides who does it: either this process gets it, or a server has it and listens.
+ * @param answer the form of this command's answer
+ * @throws JitdbError what the command throws; `store.held` where a server has the store and does not listen
+ */
+export async function runOnConsole<T>(
+  configFile: string,
+  command: ControlCommand,
+  answer: z.ZodType<T>,
+): Promise<T> {
+  const { config } = requireConfig(configFile);
+  const ports = systemPorts();
+  let state: State;
+  try {
+    state = await openState(config, { ...ports, address: "no address (a command)" });
+  } catch (error) {
+    const answered = isHeld(error) ? await callControl(config.dataFolder, command) : undefined;
+    if (answered === undefined) {
+      throw error;
+    }
+    return answer.parse(answered);
+  }
+  try {
+    const vouching = new Vouching({ ...state, ...ports });
+    const { publicUrl } = config;
+    return answer.parse(await runControlCommand({ ...state, vouching, publicUrl }, command));
+  } finally {
+    await state.close();
+  }
+}
+
+function isHeld(error: unknown): boolean {
+  return error instanceof JitdbError && error.code === "store.held";
+}
