@@ -87,7 +87,10 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
   };
   const { clock, store } = access;
   const journal = openJournal({ folder: journalFolder, clock, random, files });
-  closers.add(() => journal.close());
+  closers.add(() => {
+    isFull = false;
+    journal.close();
+  });
 
   const database: DatabaseConfig = {
     name: "prod-orders",

@@ -100,7 +100,7 @@ async function logInDirectly(
   const chunks: AsyncIterator<Buffer> = socket[Symbol.asyncIterator]();
   return new WireClient({
     read: async () => (await chunks.next()).value,
-    write: async (bytes) => {
+    write: async (bytes: Uint8Array) => {
       socket.write(bytes);
     },
   });

@@ -121,10 +121,6 @@ export class SessionOpener {
     void session.closed.then((summary) => this.#closed(place, opened, summary));
     stream.opened(place.id, session);
     session.start();
-    // It may have been ended between its login and now.
-    if (place.ended.aborted) {
-      place.end("revoked", toJitdbError(place.ended.reason));
-    }
   }
 
   async #logIn(
