@@ -1,0 +1,115 @@
+import { JitdbError } from "@jitdb/shared/errors";
+import type { DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
+import { pino } from "pino";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Swept } from "./access/service.ts";
+import { Bus } from "./bus.ts";
+import { Endings } from "./endings.ts";
+import { openMemoryStore, type Store } from "./store/store.ts";
+
+const alice = "usr_alice" as PersonId;
+const laptop = "device-a" as DeviceId;
+const grant = "grt_1" as GrantId;
+
+let store: Store;
+let bus: Bus;
+let endings: Endings;
+let swept: Swept;
+let drain: () => Promise<void>;
+/** What the gateway was told to end, and who waits for it. */
+let ends: string[];
+let told: () => void;
+
+function end(what: string): Promise<number> {
+  ends.push(what);
+  told();
+  return Promise.resolve(1);
+}
+
+beforeEach(async () => {
+  store = await openMemoryStore();
+  bus = new Bus();
+  ends = [];
+  told = () => {};
+  swept = { lapsed: [], ended: [] };
+  drain = async () => {};
+  await store.db
+    .insertInto("people")
+    .values({
+      id: alice,
+      name: "alice",
+      password_hash: null,
+      setup_token_hash: null,
+      setup_expires_at: null,
+      disabled_at: null,
+      created_at: 0,
+    })
+    .execute();
+  await store.db
+    .insertInto("devices")
+    .values({
+      id: laptop,
+      person_id: alice,
+      label: "laptop",
+      first_address: "127.0.0.1",
+      first_seen_at: 0,
+      confirmed_at: null,
+      confirmed_by: null,
+      revoked_at: null,
+    })
+    .execute();
+});
+
+afterEach(async () => {
+  await endings.stop();
+  await store.close();
+});
+
+function start(): void {
+  endings = new Endings({
+    access: { sweep: async () => swept },
+    gateway: {
+      endGrant: (id, how, error) => end(`grant ${id} ${how} ${error.code}`),
+      endPerson: (id) => end(`person ${id}`),
+      endDevice: (id) => end(`device ${id}`),
+    },
+    trail: { drain: () => drain() },
+    store,
+    bus,
+    clock: { now: () => 0 },
+    logger: pino({ enabled: false }),
+  });
+}
+
+const nextEnd = () => new Promise<void>((resolve) => (told = resolve));
+
+describe("endings", () => {
+  it("end what a sweep has ended, though the journal can't be written", async () => {
+    const error = new JitdbError("grant.expired", "The grant is over.");
+    swept = { lapsed: [], ended: [{ grantId: grant, end: "expired", error }] };
+    drain = () => Promise.reject(new Error("disk full"));
+    const ended = nextEnd();
+    start();
+    await ended;
+    expect(ends).toEqual(["grant grt_1 expired grant.expired"]);
+  });
+
+  it("end the tunnels of a disabled person, and of nobody for whom there was only a hint", async () => {
+    start();
+    bus.emit({ type: "person", id: alice });
+    await store.db.updateTable("people").set({ disabled_at: 1 }).execute();
+    const ended = nextEnd();
+    bus.emit({ type: "person", id: alice });
+    await ended;
+    expect(ends).toEqual(["person usr_alice"]);
+  });
+
+  it("end the tunnels of a revoked device", async () => {
+    start();
+    await store.db.updateTable("devices").set({ revoked_at: 1 }).execute();
+    const ended = nextEnd();
+    bus.emit({ type: "device", id: laptop });
+    await ended;
+    expect(ends).toEqual(["device device-a"]);
+  });
+});
