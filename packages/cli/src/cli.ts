@@ -37,7 +37,8 @@ export async function run(
     if (thrown instanceof CommanderError && thrown.exitCode === 0) {
       return exitCodes.ok;
     }
-    const error = thrown instanceof CommanderError ? fromCommander(thrown) : toKnownError(thrown);
+    const error =
+      thrown instanceof CommanderError ? fromCommander(thrown, argv) : toKnownError(thrown);
     (await context()).terminal.error(error, { json: asksForJson(argv) });
     return error.forms.exit;
   } finally {
@@ -112,11 +113,13 @@ async function showHelp(
   command.outputHelp();
 }
 
-/** Commander's complaint as one of ours; its second line, `(Did you mean …?)`, becomes the hint. */
-function fromCommander(error: CommanderError): JitdbError {
+/** Commander's complaint as one of ours; its second line, `(Did you mean …?)`, becomes the hint, else the command's help. */
+function fromCommander(error: CommanderError, argv: readonly string[]): JitdbError {
   const [first = "", suggestion] = error.message.split("\n");
   const message = sentence(first.replace(/^error: /, ""));
-  const hint = suggestion?.replace(/^\((.*)\)$/, "$1");
+  const command = commands.find(({ name }) => argv.includes(name));
+  const help = `See \`jitdb ${command === undefined ? "" : `${command.name} `}--help\`.`;
+  const hint = suggestion?.replace(/^\((.*)\)$/, "$1") ?? help;
   return new JitdbError("usage.invalid", message.endsWith(".") ? message : `${message}.`, { hint });
 }
 

@@ -151,7 +151,11 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     openWebSocket: async (...target) => (await socketsOf(await server()))(...target),
     close: async () => {
       if (network.made) {
-        await (await network()).close();
+        // Where it could not be opened, the command has said why, and nothing is left to close.
+        await network().then(
+          (opened) => opened.close(),
+          () => undefined,
+        );
       }
     },
   };

@@ -61,7 +61,7 @@ export const catalogue = {
   "local.port_in_use": forms(409, "55006", 1105, 1011, conflict, "Choose another with --port, or end the program that holds it."),
   "local.client_missing": forms(404, "58P01", 1105, 1011, notFound, "Install the client, or use `jitdb sql`, which needs none."),
   "local.password": forms(401, "28P01", 1045, 1008, login, "Use the password that `jitdb connect` shows for this database."),
-  "server.unreachable": forms(503, "08001", 2003, 1013, network, "Check the address with `jitdb whoami`, your network and your proxy settings."),
+  "server.unreachable": forms(503, "08001", 2003, 1013, network, "Check the address, your network and HTTPS_PROXY, then run the same command again."),
   "server.insecure": forms(400, "08001", 2003, 1008, usage, "Use https://; plain HTTP is for loopback addresses alone."),
   "server.certificate": forms(503, "08001", 2026, 1015, network, "Pass the company's CA with NODE_EXTRA_CA_CERTS or `--ca`."),
   "server.unsuitable": forms(502, "08001", 2003, 1002, network, "Check that the address is that of a jitdb server of the same major version."),

@@ -77,8 +77,9 @@ function unusable(reason: string): JitdbError {
   });
 }
 
-/** Beside the sources one folder up; in the bundle, where this code lies in a folder of chunks, one up as well. */
+/** Among the sources one folder up; in the bundle, where this code lies in a chunk, beside it. */
 function helperPath(): string {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return fileURLToPath(new URL(`../keychain-helper.${extension}`, import.meta.url));
+  const isSource = import.meta.url.endsWith(".ts");
+  const path = isSource ? "../keychain-helper.ts" : "./keychain-helper.js";
+  return fileURLToPath(new URL(path, import.meta.url));
 }

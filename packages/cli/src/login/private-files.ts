@@ -10,7 +10,7 @@ import { checkPrivate } from "../platform.ts";
 export async function openPrivateFolder(path: string): Promise<void> {
   await guarded(path, async () => {
     await mkdir(path, { recursive: true, mode: 0o700 });
-    checkPrivate(path, await stat(path), 0o700);
+    await checkFolder(path);
   });
 }
 
@@ -19,7 +19,7 @@ export async function readPrivateFile(folder: string, name: string): Promise<str
   const path = join(folder, name);
   return await guarded(path, async () => {
     try {
-      checkPrivate(folder, await stat(folder), 0o700);
+      await checkFolder(folder);
       checkPrivate(path, await stat(path), 0o600);
       return await readFile(path, "utf8");
     } catch (error) {
@@ -51,6 +51,16 @@ export async function writePrivateFile(folder: string, name: string, text: strin
       throw error;
     }
   });
+}
+
+async function checkFolder(path: string): Promise<void> {
+  const found = await stat(path);
+  if (!found.isDirectory()) {
+    throw new JitdbError("local.storage", `${path} is not a folder.`, {
+      hint: "Move it out of the way, or set JITDB_HOME to another folder.",
+    });
+  }
+  checkPrivate(path, found, 0o700);
 }
 
 async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {

@@ -21,6 +21,19 @@ const reasons: Readonly<Record<string, string>> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "it does not speak TLS",
 };
 
+/** What is wrong with a certificate, where a CA file would not help: reason and hint. */
+const certificateReasons: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
+  CERT_HAS_EXPIRED: [
+    "it has expired",
+    "Check this machine's clock; if it is right, the server's operator has to renew the certificate.",
+  ],
+  CERT_NOT_YET_VALID: ["it is not valid yet", "Check this machine's clock."],
+  ERR_TLS_CERT_ALTNAME_INVALID: [
+    "it is for another name",
+    "Use the address that the server calls its publicUrl.",
+  ],
+};
+
 /** Codes of OpenSSL's certificate verification, as node reports them. */
 const certificateCode =
   /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT|HOSTNAME_MISMATCH|INVALID_CA|PATH_LENGTH)/;
@@ -34,13 +47,9 @@ export function toConnectionError(thrown: unknown, server: string): JitdbError {
   const codes = causes(thrown).map(codeOf);
   const certificate = codes.find((code) => certificateCode.test(code));
   if (certificate !== undefined) {
-    return new JitdbError(
-      "server.certificate",
-      `The certificate of ${server} can't be trusted (${certificate}).`,
-      { cause: thrown },
-    );
+    return untrusted(server, certificate, thrown);
   }
-  if (codes.some((code) => code.startsWith("HPE_"))) {
+  if (codes.some((code) => code.startsWith("HPE_") || code === "HTTPParserError")) {
     return new JitdbError("server.unsuitable", `${server} does not speak HTTP.`, { cause: thrown });
   }
   const reason = codes.map((code) => reasons[code]).find((text) => text !== undefined);
@@ -48,6 +57,12 @@ export function toConnectionError(thrown: unknown, server: string): JitdbError {
   return new JitdbError("server.unreachable", `Can't reach ${server}: ${detail}.`, {
     cause: thrown,
   });
+}
+
+function untrusted(server: string, code: string, cause: unknown): JitdbError {
+  const message = `The certificate of ${server} can't be trusted`;
+  const [reason, hint] = certificateReasons[code] ?? [];
+  return new JitdbError("server.certificate", `${message}: ${reason ?? code}.`, { hint, cause });
 }
 
 /** The error, its causes, and what an AggregateError (one failure for each address of a host) holds. */

@@ -124,7 +124,7 @@ describe("HTTP through a proxy", () => {
     await expect(network.call(call)).rejects.toMatchObject({
       code: "server.certificate",
       message:
-        "The certificate of https://jitdb.test can't be trusted (DEPTH_ZERO_SELF_SIGNED_CERT).",
+        "The certificate of https://jitdb.test can't be trusted: DEPTH_ZERO_SELF_SIGNED_CERT.",
     });
   });
 

@@ -143,9 +143,12 @@ async function connectThrough(proxy: string, authority: string, connect: buildCo
       throw new JitdbError(
         "server.unreachable",
         `The proxy ${address.host} refuses to connect to ${authority} (${statusCode}).`,
-        statusCode === 407
-          ? { hint: "Put user and password into HTTPS_PROXY: http://user:password@host:port." }
-          : {},
+        {
+          hint:
+            statusCode === 407
+              ? "Put user and password into HTTPS_PROXY: http://user:password@host:port."
+              : "Ask whoever runs the proxy to allow it, or go around the proxy: put the host into NO_PROXY.",
+        },
       );
     }
     return socket as Socket;
