@@ -11,7 +11,8 @@ export interface Page {
   readonly after?: string;
 }
 
-const maxLimit = 500;
+/** Of records on one page; the server gives no more. */
+export const maxLimit = 500;
 
 export function addJsonOption(command: Command): Command {
   return command.option("--json", "print one JSON document on stdout, in the API's form");

@@ -1,6 +1,6 @@
 // Tables: aligned columns for people, tab-separated lines for pipes.
 
-import { clean, truncate, widthOf } from "./text.ts";
+import { clean, pad, truncate, widthOf } from "./text.ts";
 
 /** One column: its heading, and what it shows of a row in each of the two forms. */
 export interface Column<Row> {
@@ -59,8 +59,4 @@ function shrink([first = 0, ...others]: readonly number[], available: number): n
     excess -= 1;
   }
   return [first, ...others];
-}
-
-function pad(text: string, cells: number): string {
-  return text + " ".repeat(Math.max(0, cells - widthOf(text)));
 }

@@ -87,12 +87,21 @@ export class Terminal {
     this.#parts.stdout.write(`${toJson(value, this.showsData ? 2 : 0)}\n`);
   }
 
+  /** One JSON document of several, on one line each. */
+  jsonLine(value: unknown): void {
+    this.#parts.stdout.write(`${toJson(value, 0)}\n`);
+  }
+
+  /** Text of data as a heading: bold on a screen that shows colours. */
+  heading(text: string): string {
+    const level = this.#parts.color && this.showsData ? 1 : 0;
+    return new Chalk({ level }).bold(text);
+  }
+
   /** Rows as data: an aligned table for people, tab-separated lines elsewhere. */
   table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void {
-    const level = this.#parts.color && this.showsData ? 1 : 0;
-    const heading = new Chalk({ level }).bold;
     const lines = this.showsData
-      ? formatTable(columns, rows, this.columns, heading)
+      ? formatTable(columns, rows, this.columns, (text) => this.heading(text))
       : formatPlain(columns, rows);
     for (const text of lines) {
       this.out(text);

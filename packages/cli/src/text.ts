@@ -63,6 +63,27 @@ export function truncate(text: string, cells: number): string {
   return `${kept}…`;
 }
 
+/** Text with spaces up to so many cells. */
+export function pad(text: string, cells: number): string {
+  return text + " ".repeat(Math.max(0, cells - widthOf(text)));
+}
+
+/** An ISO instant as this machine's wall clock shows it: `20:40:46`. */
+export function clockTime(instant: string): string {
+  const date = new Date(instant);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
+}
+
+/** Its day on this machine's calendar: `2026-11-23`. */
+export function calendarDay(instant: string): string {
+  const date = new Date(instant);
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(twoDigits).join("-");
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, "0");
+}
+
 /** A span of time as people say it: `3d`, `1h30m`, `29m`, `45s`. Rounds up, so that what is left never reads as nothing. */
 export function roughly(ms: number): string {
   const span = Math.abs(ms);

@@ -1,33 +1,42 @@
-// `jitdb audit`: the newest records of the journal, oldest first.
+// `jitdb audit`: the newest records of the journal, oldest first, and with --follow those that come.
 
 import type { AuditRecordView } from "@jitdb/shared/api/audit";
+import { Story } from "../audit/story.ts";
+import { drawFull, drawTimeline, plainColumns } from "../audit/views.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
-import { addPageOptions, optionText, type Page, parsePage, sayMore } from "../listing.ts";
-import type { Column } from "../table.ts";
-import { relative } from "../text.ts";
+import { addPageOptions, maxLimit, optionText, type Page, parsePage, sayMore } from "../listing.ts";
 
 export interface AuditOptions {
   readonly filter: AuditFilter;
   readonly page: Page;
+  readonly full: boolean;
+  readonly follow: boolean;
   readonly json: boolean;
 }
 
 const filters = ["kind", "person", "database", "grant", "session"] as const;
 type AuditFilter = { readonly [Name in (typeof filters)[number]]?: string };
 
+/** Between looks for new records. */
+const followMs = 1000;
+
 export const auditCommand: CommandModule = {
   define: (command) =>
     addPageOptions(
       command
-        .option("--kind <kind>", "one kind of record, such as statement.intent")
         .option("--person <name>", "what one person did")
         .option("--database <name>", "what happened on one database")
         .option("--grant <id>", "what happened under one grant")
-        .option("--session <id>", "what happened in one session"),
+        .option("--session <id>", "what happened in one session")
+        .option("--kind <kind>", "one kind of record (session.opened) or a family (session)")
+        .option("--full", "every field, whole texts")
+        .option("--follow", "go on with what happens, until Ctrl-C"),
     ).addHelpText(
       "after",
-      "\nExample:\n  jitdb audit --database prod-orders --kind statement.intent",
+      "\nA terminal shows a line for each thing that happened, a pipe a tab-separated line for each record:" +
+        "\nnumber, time, person, database, kind, text or fields. Administrators see everything, others what they did." +
+        "\n\nExamples:\n  jitdb audit --database prod-orders --follow\n  jitdb audit --kind statement.intent | grep -i delete",
     ),
   run: (context, args, options) => runAudit(context, parseAudit(args, options)),
 };
@@ -41,60 +50,108 @@ export function parseAudit(_args: readonly string[], options: CommandOptions): A
   return {
     filter: Object.fromEntries(given),
     page: parsePage(options),
+    full: options["full"] === true,
+    follow: options["follow"] === true,
     json: options["json"] === true,
   };
 }
 
 export async function runAudit(context: Context, options: AuditOptions): Promise<void> {
   const { terminal } = context;
-  const list = await (await context.api()).audit({ ...options.filter, ...options.page });
-  if (options.json) {
+  const { filter, page } = options;
+  const list = await (await context.api()).audit({ ...filter, ...page });
+  const show = choosePrinter(context, options);
+  if (options.json && !options.follow) {
     terminal.json(list);
     return;
   }
-  if (list.records.length === 0) {
-    const filtered = Object.keys(options.filter).length > 0;
-    terminal.say(filtered ? "No record matches. Leave out a filter." : "The journal is empty.");
+  show(list.records);
+  if (options.follow) {
+    await follow(context, options, list.records, show);
     return;
   }
-  terminal.table(auditColumns(context.clock.now()), list.records);
-  sayMore(terminal, list.next);
-}
-
-function auditColumns(now: number): Column<AuditRecordView>[] {
-  return [
-    { heading: "SEQ", show: (record) => String(record.seq) },
-    {
-      heading: "WHEN",
-      show: (record) => relative(record.at, now),
-      plain: (record) => record.at,
-    },
-    { heading: "WHO", show: (record) => field(record, "person") },
-    { heading: "DATABASE", show: (record) => field(record, "database") },
-    { heading: "KIND", show: (record) => record.kind },
-    { heading: "WHAT", show: describe },
-  ];
-}
-
-function field(record: AuditRecordView, name: string): string {
-  const value = record[name];
-  return typeof value === "string" ? value : "";
-}
-
-/** In a column of their own, or the journal's own book-keeping. */
-const notShown = new Set([
-  ...["seq", "at", "kind", "person", "database"],
-  ...["prev", "outbox", "occurredAt"],
-]);
-
-/** A statement's text; of other records the fields that no column shows. */
-function describe(record: AuditRecordView): string {
-  const text = field(record, "text");
-  if (text !== "") {
-    return text;
+  if (list.records.length === 0) {
+    const filtered = Object.keys(filter).length > 0;
+    terminal.say(filtered ? "No record matches. Leave out a filter." : "The journal is empty.");
   }
-  return Object.entries(record)
-    .filter(([name, value]) => !notShown.has(name) && value !== null && value !== "")
-    .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)
-    .join(" ");
+  sayMore(terminal, list.next);
+  const mayHideOlder = page.after === undefined && list.records.length === page.limit;
+  if (mayHideOlder && terminal.showsData) {
+    terminal.say(
+      `Only the newest are shown. More: --limit ${maxLimit}; all, from the first: --after 0.`,
+    );
+  }
+}
+
+type Print = (records: readonly AuditRecordView[]) => void;
+
+function choosePrinter(context: Context, { json, full, filter }: AuditOptions): Print {
+  const { terminal } = context;
+  if (json) {
+    return (records) => {
+      for (const record of records) {
+        terminal.jsonLine(record);
+      }
+    };
+  }
+  const story = new Story();
+  if (!terminal.showsData) {
+    return (records) => {
+      story.tell(records);
+      terminal.table(plainColumns(story, { full }), records);
+    };
+  }
+  if (full) {
+    return (records) => {
+      for (const text of records.flatMap(drawFull)) {
+        terminal.out(text);
+      }
+    };
+  }
+  let hasHeading = false;
+  return (records) => {
+    const happenings = story.tell(records);
+    if (happenings.length === 0) {
+      return;
+    }
+    const [heading, ...lines] = drawTimeline(happenings, story, {
+      width: terminal.columns,
+      now: context.clock.now(),
+      outcomes: filter.kind === undefined || filter.kind === "statement",
+    });
+    for (const text of hasHeading ? lines : [terminal.heading(heading), ...lines]) {
+      terminal.out(text);
+    }
+    hasHeading = true;
+  };
+}
+
+/** Asks for what is new until Ctrl-C. */
+async function follow(
+  context: Context,
+  { filter, page }: AuditOptions,
+  first: readonly AuditRecordView[],
+  show: Print,
+): Promise<void> {
+  const api = await context.api();
+  const stop = context.interruption();
+  let last = first.at(-1)?.seq;
+  while (!stop.aborted) {
+    const after = last === undefined ? page.after : String(last);
+    const { records } = await api.audit({
+      ...filter,
+      limit: maxLimit,
+      ...(after === undefined ? {} : { after }),
+    });
+    show(records);
+    last = records.at(-1)?.seq ?? last;
+    try {
+      await context.pause(followMs, stop);
+    } catch (error) {
+      // Ctrl-C is how following ends.
+      if (!stop.aborted) {
+        throw error;
+      }
+    }
+  }
 }
