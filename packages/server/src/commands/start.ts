@@ -22,8 +22,7 @@ export function addStart(program: Command, terminal: Terminal): void {
 
 async function start(configFile: string, terminal: Terminal): Promise<void> {
   const server = await launch(configFile, terminal);
-  terminal.print(`Ready: ${server.url}`);
-  await runUntilSignal(server, terminal);
+  await runUntilSignal(server, terminal, () => terminal.print(`Ready: ${server.url}`));
 }
 
 /** Starts the server of a configuration file; warnings go to the person. */
@@ -47,12 +46,21 @@ function terminalLogger(terminal: Terminal): Logger {
   return createLogger({ write }, terminal.interactive ? "readable" : "json");
 }
 
-/** Resolves when SIGINT or SIGTERM came and everything is closed. A second signal ends the process at once. */
-export async function runUntilSignal(server: RunningServer, terminal: Terminal): Promise<void> {
-  const signal = await new Promise<NodeJS.Signals>((resolve) => {
+/**
+ * Resolves when SIGINT or SIGTERM came and everything is closed. A second signal ends the process at once.
+ * @param announce says that the server is ready; called once a signal would end it in order
+ */
+export async function runUntilSignal(
+  server: RunningServer,
+  terminal: Terminal,
+  announce: () => void,
+): Promise<void> {
+  const signalled = new Promise<NodeJS.Signals>((resolve) => {
     process.once("SIGINT", resolve);
     process.once("SIGTERM", resolve);
   });
+  announce();
+  const signal = await signalled;
   terminal.say(`${signal}: closing. Once more ends it at once.`);
   const abort = () => process.exit(130);
   process.once("SIGINT", abort);

@@ -52,8 +52,9 @@ async function tryOut(url: string, options: TryOptions, terminal: Terminal): Pro
   const installation = await install(target, survey, { name, admin, port, options });
   tellFindings(survey, terminal);
   const server = await launch(installation.configFile, terminal);
-  tellNext(installation, target, name, server.url, terminal);
-  await runUntilSignal(server, terminal);
+  await runUntilSignal(server, terminal, () =>
+    tellNext(installation, target, name, server.url, terminal),
+  );
 }
 
 async function install(
