@@ -11,6 +11,7 @@ import {
   test,
 } from "vitest";
 import type { Credentials } from "../../packages/server/src/credentials/service.ts";
+import { createLogger } from "../../packages/server/src/logger.ts";
 import { openMemoryStore, type Store } from "../../packages/server/src/store/store.ts";
 import type { GrantId } from "../../packages/shared/src/ids.ts";
 import { Secret } from "../../packages/shared/src/secret.ts";
@@ -234,7 +235,9 @@ describe.each(["system", "embedded"] as const)("credentials on the %s PostgreSQL
 
   test("quarantines what a person has to resolve, with the SQL, and finishes by itself after it", async () => {
     const clock = { offset: 0, now: () => Date.now() + clock.offset };
-    const service = create({ clock });
+    const lines: string[] = [];
+    const log = createLogger({ write: (line) => void lines.push(line) }, "json");
+    const service = create({ clock, log });
     const grant = await addGrant(store, "prod-orders", "admin", hour);
     await service.tick();
     const client = await loginFor(service, grant);
@@ -253,6 +256,10 @@ describe.each(["system", "embedded"] as const)("credentials on the %s PostgreSQL
     expect(attempts).toBe(5);
     expect(last_error).toContain("app.stuck()");
     expect((await kinds()).filter((kind) => kind === "user.quarantined")).toHaveLength(1);
+    const told = lines.filter((line) => line.includes('"level":50'));
+    expect(told.map((line) => JSON.parse(line))).toMatchObject([
+      { database: "prod-orders", grant, remedy: remedy_sql },
+    ]);
     await fixture.superuser((remedy_sql ?? "").replace('\\connect "orders"', ""));
     await service.tick();
     expect(await ledgerRow(store, grant)).toMatchObject({ state: "dropped", remedy_sql: null });

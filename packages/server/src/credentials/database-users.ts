@@ -26,6 +26,9 @@ export const databaseLimits = {
   scramIterations: 4096,
 } as const;
 
+/** For the log, once a user: whoever watches it has to run what the line's `remedy` holds. */
+export const quarantinedMessage = "a user is quarantined: somebody has to run its remedy";
+
 /** Where a crash may happen: after a step of the end, or after the user was made but before the ledger knows. */
 export type LifeStep = EndStep | "create";
 
@@ -221,12 +224,16 @@ export class DatabaseUsers {
 
   /** Retried for ever; after some runs it is a person's turn, too. */
   async #remains(row: LedgerRow, report: EndReport): Promise<void> {
-    const { recorder, ledger, clock, databaseName } = this.#ports;
+    const { recorder, ledger, clock, databaseName, name, log } = this.#ports;
     const attempts = row.attempts + 1;
     const error = report.obstacles.map(({ message }) => message).join("\n");
     const statements = [`DROP ROLE IF EXISTS "${row.user_name}"`];
     const remedy = remedySql(report.obstacles, { database: databaseName, statements });
     if (attempts >= databaseLimits.runsToQuarantine) {
+      if (row.state !== "quarantined") {
+        const fields = { database: name, user: row.user_name, grant: row.grant_id, error, remedy };
+        log.error(fields, quarantinedMessage);
+      }
       await recorder.transition(row, "quarantined", {}, [
         { kind: "user.quarantined", error, remedy },
       ]);

@@ -12,7 +12,7 @@ import type { Config, DatabaseConfig } from "../config/config.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { Store } from "../store/store.ts";
 import type { EphemeralUserState } from "../store/tables.ts";
-import { DatabaseUsers, type LifeStep } from "./database-users.ts";
+import { DatabaseUsers, type LifeStep, quarantinedMessage } from "./database-users.ts";
 import type { Problem } from "./executor.ts";
 import { deriveDatabaseKey } from "./keys.ts";
 import { Ledger } from "./ledger.ts";
@@ -152,6 +152,10 @@ export class Credentials {
       const error = `${databaseName} is no longer configured, so its users cannot be ended.`;
       const name = `"${row.user_name}"`;
       const remedy = `DROP OWNED BY ${name};\nDROP ROLE ${name};\n`;
+      if (row.state !== "quarantined") {
+        const fields = { database: databaseName, user: row.user_name, grant: row.grant_id };
+        this.#ports.log.error({ ...fields, error, remedy }, quarantinedMessage);
+      }
       await this.#recorder.transition(row, "quarantined", {}, [
         { kind: "user.quarantined", error, remedy },
       ]);
