@@ -6,7 +6,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from "
 import { join } from "node:path";
 import { type Installation, type Person, startInstallation } from "../test/support/installation.ts";
 import { findPostgres, type PostgresVersion } from "../test/support/postgres.ts";
-import { programs, startProgram, waitForOutput } from "../test/support/programs.ts";
+import { startProgram, waitForOutput } from "../test/support/programs.ts";
 import { build } from "./build.ts";
 import { builtinClient, type Client, hasPsql, psqlClient } from "./demo/client.ts";
 import { type Running, Screen } from "./demo/screen.ts";

@@ -16,7 +16,7 @@ import {
   type sessionQuery,
 } from "@jitdb/shared/api/audit";
 import { type ServerEvent, serverEvent } from "@jitdb/shared/api/events";
-import { meView } from "@jitdb/shared/api/people";
+import { deviceList, deviceView, meView } from "@jitdb/shared/api/people";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
 import type { z } from "zod";
@@ -34,6 +34,9 @@ type Answer<Schema extends z.ZodType> = Promise<z.output<Schema>>;
  */
 export interface Api {
   me(): Answer<typeof meView>;
+  devices(): Answer<typeof deviceList>;
+  confirmDevice(id: string): Answer<typeof deviceView>;
+  revokeDevice(id: string): Answer<typeof deviceView>;
   databases(): Answer<typeof databaseList>;
   requests(query: Query<typeof requestQuery>): Answer<typeof requestList>;
   request(id: string): Answer<typeof requestView>;
@@ -92,6 +95,18 @@ export class HttpApi implements Api {
 
   me() {
     return this.#get("/me", meView);
+  }
+
+  devices() {
+    return this.#get("/devices", deviceList);
+  }
+
+  confirmDevice(id: string) {
+    return this.#post(`/devices/${encodeURIComponent(id)}/confirm`, deviceView, {});
+  }
+
+  revokeDevice(id: string) {
+    return this.#post(`/devices/${encodeURIComponent(id)}/revoke`, deviceView, {});
   }
 
   databases() {

@@ -42,6 +42,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/whoami.ts")).whoamiCommand,
   },
   {
+    name: "devices",
+    summary: "list your devices, confirm or revoke one",
+    load: async () => (await import("./commands/devices.ts")).devicesCommand,
+  },
+  {
     name: "databases",
     summary: "list what you may ask for",
     load: async () => (await import("./commands/databases.ts")).databasesCommand,

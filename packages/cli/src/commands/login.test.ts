@@ -60,7 +60,7 @@ function createFakes(parts: Parts) {
     person: "alice",
     groups: [],
     administrator: false,
-    device: { id: "d", label: "laptop (linux)", confirmed: parts.confirmed ?? true },
+    device: { id: "-d", label: "laptop (linux)", confirmed: parts.confirmed ?? true },
     tokenExpiresAt: instant(600),
     server: { version: "0.1.0", time: instant(0) },
   };
@@ -77,6 +77,16 @@ const asks =
   "Enter the code:  ABCD-EFGH\n" +
   "Both in one:     https://jitdb.example.com/device?user_code=ABCD-EFGH\n";
 const waits = "Waiting for you to confirm there; the code holds for 10m.\n";
+
+const advice =
+  "This device is new. Until somebody vouches for it, it gets nothing without an approval\n" +
+  "and decides on nothing:\n" +
+  "  on a device that you use already:\n" +
+  "    jitdb devices confirm -- -d\n" +
+  "  or have a request from here approved:\n" +
+  "    jitdb request <database> --for 30m\n" +
+  "  or, as the first administrator, on the server:\n" +
+  "    jitdb-server devices confirm alice\n";
 
 describe("jitdb login", () => {
   it("prints link and code together, waits, and says who is logged in", async () => {
@@ -110,9 +120,7 @@ describe("jitdb login", () => {
   it("says what confirms a new device (invariant 2)", async () => {
     const { options } = createFakes({ confirmed: false });
     const { stderr } = await runWithFakes(["login", server], options);
-    expect(stderr).toContain(
-      "This device is new: it is confirmed when somebody approves its first request.\n",
-    );
+    expect(stderr).toBe(`${asks}${waits}Logged in to ${server} as alice.\n${advice}`);
   });
 
   it("keeps nothing when the person denies", async () => {

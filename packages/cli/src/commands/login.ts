@@ -7,6 +7,7 @@ import type { Context } from "../context.ts";
 import type { Credentials, Login, Resting } from "../login/credentials.ts";
 import type { DeviceLogin } from "../login/oauth.ts";
 import { generateDeviceKey } from "../login/proof.ts";
+import { sayUnconfirmed } from "../login/unconfirmed.ts";
 import { parseServerAddress } from "../network/address.ts";
 import { browserCommand, deviceLabel } from "../platform.ts";
 import { clean, line, roughly } from "../text.ts";
@@ -38,14 +39,11 @@ export async function runLogin(context: Context, options: LoginOptions): Promise
   const credentials = await context.credentials();
   // The login has to rest somewhere before it can be asked whose it is.
   const restsIn = await credentials.add(server, "", login);
-  const { person, device } = await (await context.api(server)).me();
+  const me = await (await context.api(server)).me();
+  const { person } = me;
   await credentials.add(server, person, login);
   sayDone(context, { server, person, restsIn, credentials });
-  if (!device.confirmed) {
-    context.terminal.say(
-      "This device is new: it is confirmed when somebody approves its first request.",
-    );
-  }
+  sayUnconfirmed(context.terminal, me);
 }
 
 /** The server of JITDB_SERVER, `--server` or the last login; a person without one is asked. */

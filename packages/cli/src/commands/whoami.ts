@@ -3,6 +3,7 @@
 import type { CommandModule } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import { addJsonOption } from "../listing.ts";
+import { sayUnconfirmed } from "../login/unconfirmed.ts";
 import { line } from "../text.ts";
 
 export interface WhoamiOptions {
@@ -26,4 +27,5 @@ export async function runWhoami(context: Context, options: WhoamiOptions): Promi
   terminal.out(line`groups: ${me.groups.length === 0 ? "none" : me.groups.join(", ")}`);
   terminal.out(line`device: ${me.device.label}${me.device.confirmed ? "" : ", not confirmed yet"}`);
   terminal.out(line`server version: ${me.server.version}`);
+  sayUnconfirmed(terminal, me);
 }
