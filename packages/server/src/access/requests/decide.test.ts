@@ -245,3 +245,76 @@ describe("denying and withdrawing", () => {
     });
   });
 });
+
+describe("an unconfirmed device (invariant 2)", () => {
+  test.each(["approve", "deny"] as const)(
+    "does not %s, whatever its token says, and the try is on record (invariant 27)",
+    async (action) => {
+      const { access, caller, addDevice, store } = fixture;
+      const id = await pending();
+      await addDevice("bob", "phished");
+      const lying = { ...caller("bob", "phished"), deviceConfirmed: true };
+      const decided =
+        action === "approve" ? access.approve(lying, id, plain) : access.deny(lying, id, "no");
+      await expect(decided).rejects.toMatchObject({
+        code: "device.unconfirmed",
+        message: "Nobody has confirmed this device yet.",
+        hint: expect.stringContaining("`jitdb-server devices confirm bob`"),
+      });
+      expect(await access.getRequest(caller("bob"), id)).toMatchObject({ state: "pending" });
+      expect(await store.db.selectFrom("approvals").selectAll().execute()).toEqual([]);
+      expect(await fixture.records("request.refused")).toMatchObject([
+        { person: "bob", device: "phished", request: id, action, code: "device.unconfirmed" },
+      ]);
+    },
+  );
+
+  test("is told that it can't decide", async () => {
+    const { access, caller, addDevice } = fixture;
+    const id = await pending();
+    await addDevice("bob", "phished");
+    const phished = { ...caller("bob", "phished"), deviceConfirmed: false };
+    expect(await access.getRequest(phished, id)).toMatchObject({ canDecide: false });
+  });
+
+  test("two phished logins, a requester's and an approver's, open nothing", async () => {
+    const { access, caller, addDevice, store } = fixture;
+    await addDevice("alice", "phished-1");
+    await addDevice("bob", "phished-2");
+    await addDevice("dora", "phished-3");
+    const requests = [
+      { database: "prod-orders", profile: "read-only", durationMs: minute, reason: "" },
+      { database: "test", durationMs: minute, reason: "" },
+    ];
+    for (const input of requests) {
+      const { id, state } = await access.request(caller("alice", "phished-1"), input);
+      expect(state).toBe("pending");
+      for (const approver of [caller("bob", "phished-2"), caller("dora", "phished-3")]) {
+        await expect(access.approve(approver, id, plain)).rejects.toThrow();
+      }
+    }
+    expect(await store.db.selectFrom("grants").selectAll().execute()).toEqual([]);
+    const confirmed = store.db.selectFrom("devices").select("id").where("confirmed_at", "is", null);
+    expect(await confirmed.execute()).toHaveLength(3);
+  });
+
+  test("withdraws its own request and gives its own grant back all the same", async () => {
+    const { access, caller, addDevice } = fixture;
+    const id = await pending();
+    const granted = await access.approve(caller("bob"), await pending("read-only"), plain);
+    await addDevice("alice", "new");
+    expect(granted.id).toBe(id);
+    expect(
+      await access.revoke(caller("alice", "new"), granted.grantId ?? "", "done"),
+    ).toMatchObject({ state: "ended" });
+    const other = await access.request(caller("alice", "new"), {
+      database: "prod-orders",
+      profile: "read-only",
+      durationMs: minute,
+      reason: "",
+    });
+    expect(await access.withdraw(caller("alice", "new"), other.id)).toMatchObject({
+      state: "withdrawn",
+    });
+  });
+});
