@@ -11,6 +11,7 @@ describe("readEnvironment", () => {
       caFile: undefined,
       proxy: { proxy: undefined, noProxy: "" },
       color: true,
+      forcedColumns: undefined,
       display: false,
     });
   });
@@ -30,6 +31,15 @@ describe("readEnvironment", () => {
     expect(readEnvironment({ http_proxy: "http://b" }, "/root").proxy.proxy).toBe("http://b");
     expect(readEnvironment({ NO_COLOR: "" }, "/root").color).toBe(true);
     expect(readEnvironment({ NO_COLOR: "1" }, "/root").color).toBe(false);
+  });
+
+  it.each([
+    ["100", 100],
+    ["true", 80],
+    ["", undefined],
+  ])("takes JITDB_FORCE_TTY=%s for the width of the terminal to pretend", (text, columns) => {
+    const variables = { JITDB_FORCE_TTY: text };
+    expect(readEnvironment(variables, "/root").forcedColumns).toBe(columns);
   });
 });
 

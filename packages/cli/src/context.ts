@@ -28,6 +28,8 @@ export interface Environment {
   readonly caFile: string | undefined;
   readonly proxy: ProxySettings;
   readonly color: boolean;
+  /** JITDB_FORCE_TTY: write as to a terminal of so many columns, wherever stdout and stderr go. */
+  readonly forcedColumns: number | undefined;
   /** Whether a graphical session is there that a browser could open in; only Linux needs to ask. */
   readonly display: boolean;
 }
@@ -90,8 +92,17 @@ export function readEnvironment(
       noProxy: value("no_proxy", "NO_PROXY") ?? "",
     },
     color: value("NO_COLOR") === undefined && value("TERM") !== "dumb",
+    forcedColumns: parseColumns(value("JITDB_FORCE_TTY")),
     display: value("DISPLAY", "WAYLAND_DISPLAY") !== undefined,
   };
+}
+
+/** Whatever is no sensible width just switches it on. */
+function parseColumns(text: string | undefined): number | undefined {
+  if (text === undefined) {
+    return undefined;
+  }
+  return /^\d{2,4}$/.test(text) ? Number(text) : 80;
 }
 
 /** The real context: process streams, the system's clock, the network. */
@@ -136,7 +147,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
 
   return {
     environment,
-    terminal: Terminal.ofProcess(environment.color),
+    terminal: Terminal.ofProcess(environment),
     clock,
     random,
     exitCode: 0,

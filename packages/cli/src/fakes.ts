@@ -82,6 +82,7 @@ export function createFakeContext(options: FakeOptions): {
       caFile: undefined,
       proxy: { proxy: undefined, noProxy: "" },
       color: false,
+      forcedColumns: undefined,
       display: false,
     },
     terminal,

@@ -1,5 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { createFakeContext } from "./fakes.ts";
+import { Terminal } from "./terminal.ts";
 
 describe("Terminal", () => {
   it("lets only line ends, tabs and colours through, whatever a caller forgot (invariant 24)", () => {
@@ -37,5 +38,32 @@ describe("Terminal", () => {
     ];
     context.terminal.table(columns, [["req_7k2m9x4q", "注文4711が止まった"]]);
     expect(written.stdout).toBe("ID            REASON\nreq_7k2m9x4q  注文471…\n");
+  });
+});
+
+describe("Terminal.ofProcess with JITDB_FORCE_TTY", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it("writes as to a terminal of that width, asks nobody and turns nothing", async () => {
+    let written = "";
+    const record = (text: string | Uint8Array) => {
+      written += String(text);
+      return true;
+    };
+    vi.spyOn(process.stdout, "write").mockImplementation(record);
+    vi.spyOn(process.stderr, "write").mockImplementation(record);
+    const terminal = Terminal.ofProcess({ color: true, forcedColumns: 20 });
+    expect([terminal.interactive, terminal.columns]).toEqual([false, 20]);
+    const columns = [
+      { heading: "ID", show: () => "req_1" },
+      { heading: "REASON", show: () => "order 4711 is stuck" },
+    ];
+    terminal.table(columns, [0]);
+    const spinner = await terminal.spinner("Waiting.");
+    spinner.update("Still waiting.");
+    spinner.stop();
+    expect(written).toBe("\u001b[1mID     REASON\u001b[22m\nreq_1  order 4711 i…\nWaiting.\n");
   });
 });

@@ -35,6 +35,12 @@ export interface TerminalParts {
   readonly onEnter: (callback: () => void) => () => void;
 }
 
+/** What the environment says about the terminal. */
+export interface TerminalSettings {
+  readonly color: boolean;
+  readonly forcedColumns: number | undefined;
+}
+
 export class Terminal {
   /** Whether questions can be asked: somebody types, and sees the talk. */
   readonly interactive: boolean;
@@ -48,16 +54,21 @@ export class Terminal {
     this.style = new Chalk({ level: parts.color && parts.stderr.isTerminal ? 1 : 0 });
   }
 
-  /** The terminal of this process. */
-  static ofProcess(color: boolean): Terminal {
-    const inputIsTerminal = process.stdin.isTTY === true;
+  /**
+   * The terminal of this process. With `forcedColumns` it looks as if it had so many, whatever it is; then nobody is asked
+   * and nothing turns, so that a transcript holds whole lines.
+   */
+  static ofProcess({ color, forcedColumns }: TerminalSettings): Terminal {
+    const isForced = forcedColumns !== undefined;
+    const stdout = streamOf(process.stdout, forcedColumns);
+    const stderr = streamOf(process.stderr, forcedColumns);
     return new Terminal({
-      stdout: streamOf(process.stdout),
-      stderr: streamOf(process.stderr),
-      inputIsTerminal,
+      stdout,
+      stderr,
+      inputIsTerminal: process.stdin.isTTY === true && !isForced,
       color,
       prompts: async () => (await import("./prompts.ts")).inquirerPrompts,
-      spin: spinWithOra,
+      spin: isForced ? (text) => sayOnce(stderr, text) : spinWithOra,
       onEnter: onEnterOfProcess,
     });
   }
@@ -122,8 +133,7 @@ export class Terminal {
   /** Where stderr is no terminal the text is said once, and updates are silent. */
   async spinner(text: string): Promise<Spinner> {
     if (!this.#parts.stderr.isTerminal) {
-      this.say(text);
-      return { update: () => undefined, stop: () => undefined };
+      return sayOnce(this.#parts.stderr, withoutControls(text));
     }
     const spinner = await this.#parts.spin(withoutControls(text));
     return {
@@ -153,7 +163,13 @@ function withoutControls(text: string): string {
   });
 }
 
-function streamOf(stream: NodeJS.WriteStream): OutputStream {
+/** A spinner that does not turn. */
+async function sayOnce(stderr: OutputStream, text: string): Promise<Spinner> {
+  stderr.write(`${text}\n`);
+  return { update: () => undefined, stop: () => undefined };
+}
+
+function streamOf(stream: NodeJS.WriteStream, forcedColumns: number | undefined): OutputStream {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     // `jitdb audit | head`: the reader has had enough, which is no failure of ours.
     if (error.code !== "EPIPE") {
@@ -161,9 +177,9 @@ function streamOf(stream: NodeJS.WriteStream): OutputStream {
     }
   });
   return {
-    isTerminal: stream.isTTY === true,
+    isTerminal: stream.isTTY === true || forcedColumns !== undefined,
     get columns() {
-      return stream.columns ?? 80;
+      return forcedColumns ?? stream.columns ?? 80;
     },
     write: (text) => {
       stream.write(text);

@@ -39,15 +39,18 @@ export async function runGrants(context: Context, options: GrantsOptions): Promi
     return;
   }
   if (list.grants.length === 0) {
-    terminal.say(
-      options.all
-        ? "There are no grants yet."
-        : "You have no live grant. Ask with `jitdb request <database> --for 30m`.",
-    );
+    terminal.say(options.all ? "There are no grants yet." : await describeNone(context));
     return;
   }
   terminal.table(grantColumns(context.clock.now()), list.grants);
   sayMore(terminal, list.next);
+}
+
+async function describeNone(context: Context): Promise<string> {
+  const { grants } = await (await context.api()).grants({ scope: "all", limit: 1 });
+  return grants.length === 0
+    ? "You have no live grant. Ask with `jitdb request <database> --for 30m`."
+    : "You have no live grant. See ended ones, and those of others, with `jitdb grants --all`.";
 }
 
 function grantColumns(now: number): Column<GrantView>[] {

@@ -110,6 +110,47 @@ describe("empty lists", () => {
   });
 });
 
+describe("lists that hide what they could show", () => {
+  it.each([
+    [["requests"], "You have asked for nothing yet. See the others with `jitdb requests --all`."],
+    [
+      ["requests", "--inbox"],
+      "No request waits for your decision. See the others with `jitdb requests --all`.",
+    ],
+    [
+      ["grants"],
+      "You have no live grant. See ended ones, and those of others, with `jitdb grants --all`.",
+    ],
+    [
+      ["sessions"],
+      "You have no open session. See closed ones, and those of others, with `jitdb sessions --all`.",
+    ],
+  ])("%j says so", async (argv, message) => {
+    const onlyAll = <Item>(scope: string | undefined, item: Item) =>
+      scope === "all" ? [item] : [];
+    const api: Partial<Api> = {
+      requests: ({ scope }) =>
+        Promise.resolve({ requests: onlyAll(scope, sampleRequest()), next: null }),
+      grants: ({ scope }) => Promise.resolve({ grants: onlyAll(scope, sampleGrant()), next: null }),
+      sessions: ({ scope }) => Promise.resolve({ sessions: onlyAll(scope, session), next: null }),
+    };
+    expect(await runWithFakes(argv, { api })).toEqual({
+      exitCode: 0,
+      stdout: "",
+      stderr: `${message}\n`,
+    });
+  });
+
+  it("show why a session closed, in words to people", async () => {
+    const closed = { ...session, closedAt: instant(-5), end: "client_closed" };
+    const api = { sessions: () => Promise.resolve({ sessions: [closed], next: null }) };
+    const argv = ["sessions", "--all"];
+    const people = await runWithFakes(argv, { api, terminal: true, columns: 120 });
+    expect(people.stdout).toContain("  client closed  ");
+    expect((await runWithFakes(argv, { api })).stdout).toContain("\tclient_closed\t");
+  });
+});
+
 describe("what a list asks the server for", () => {
   it("is one's own live grants, or everything with --all", async () => {
     const queries: unknown[] = [];
@@ -123,6 +164,7 @@ describe("what a list asks the server for", () => {
     await runWithFakes(["grants", "--all", "--limit", "3", "--after", "c7"], { api });
     expect(queries).toEqual([
       { scope: "mine", state: "active", limit: 50 },
+      { scope: "all", limit: 1 },
       { scope: "all", limit: 3, after: "c7" },
     ]);
   });

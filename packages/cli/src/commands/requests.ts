@@ -41,12 +41,6 @@ export function parseRequests(_args: readonly string[], options: CommandOptions)
   };
 }
 
-const nothing: Readonly<Record<RequestsOptions["scope"], string>> = {
-  mine: "You have asked for nothing yet. Ask with `jitdb request <database> --for 30m`.",
-  inbox: "No request waits for your decision.",
-  all: "There are no requests yet.",
-};
-
 export async function runRequests(context: Context, options: RequestsOptions): Promise<void> {
   const { terminal } = context;
   const list = await (await context.api()).requests({ scope: options.scope, ...options.page });
@@ -55,11 +49,29 @@ export async function runRequests(context: Context, options: RequestsOptions): P
     return;
   }
   if (list.requests.length === 0) {
-    terminal.say(nothing[options.scope]);
+    terminal.say(await describeNone(context, options.scope));
     return;
   }
   terminal.table(requestColumns(context.clock.now()), list.requests);
   sayMore(terminal, list.next);
+}
+
+const nothing: Readonly<Record<RequestsOptions["scope"], string>> = {
+  mine: "You have asked for nothing yet.",
+  inbox: "No request waits for your decision.",
+  all: "There are no requests yet.",
+};
+
+async function describeNone(context: Context, scope: RequestsOptions["scope"]): Promise<string> {
+  if (scope === "all") {
+    return nothing.all;
+  }
+  const { requests } = await (await context.api()).requests({ scope: "all", limit: 1 });
+  if (requests.length > 0) {
+    return `${nothing[scope]} See the others with \`jitdb requests --all\`.`;
+  }
+  const ask = "Ask with `jitdb request <database> --for 30m`.";
+  return scope === "mine" ? `${nothing.mine} ${ask}` : nothing.inbox;
 }
 
 function requestColumns(now: number): Column<RequestView>[] {

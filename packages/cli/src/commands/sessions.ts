@@ -49,15 +49,18 @@ export async function runSessions(context: Context, options: SessionsOptions): P
     return;
   }
   if (list.sessions.length === 0) {
-    terminal.say(
-      options.all
-        ? "There are no sessions yet."
-        : "You have no open session. Open one with `jitdb psql <database>` or `jitdb connect`.",
-    );
+    terminal.say(options.all ? "There are no sessions yet." : await describeNone(context));
     return;
   }
   terminal.table(sessionColumns(context.clock.now()), list.sessions);
   sayMore(terminal, list.next);
+}
+
+async function describeNone(context: Context): Promise<string> {
+  const { sessions } = await (await context.api()).sessions({ scope: "all", limit: 1 });
+  return sessions.length === 0
+    ? "You have no open session. Open one with `jitdb psql <database>` or `jitdb connect`."
+    : "You have no open session. See closed ones, and those of others, with `jitdb sessions --all`.";
 }
 
 function sessionColumns(now: number): Column<SessionView>[] {
@@ -74,9 +77,14 @@ function sessionColumns(now: number): Column<SessionView>[] {
     { heading: "STATEMENTS", show: (session) => String(session.statements) },
     {
       heading: "STATE",
-      show: (session) => (session.closedAt === null ? "open" : (session.end ?? "closed")),
+      show: (session) => stateOf(session).replaceAll("_", " "),
+      plain: stateOf,
     },
     { heading: "FROM", show: (session) => session.address },
     { heading: "APPLICATION", show: (session) => session.application },
   ];
+}
+
+function stateOf({ closedAt, end }: SessionView): string {
+  return closedAt === null ? "open" : (end ?? "closed");
 }
