@@ -19,6 +19,7 @@ import { type LiveSession, LiveSessions, type SessionPlace } from "./sessions/li
 import { type GrantUser, SessionOpener } from "./sessions/open-session.ts";
 import { SessionRows } from "./sessions/session-rows.ts";
 import { ExpiryNotices } from "./tunnels/expiry-notices.ts";
+import { MessageBuffers } from "./tunnels/message-buffers.ts";
 import { Tunnel, type TunnelPorts } from "./tunnels/tunnel.ts";
 import { Turn } from "./turn.ts";
 
@@ -70,6 +71,7 @@ export class Gateway {
       ...ports,
       url: `${ports.config.publicUrl}/api/v1/tunnel`,
       turn,
+      buffers: new MessageBuffers(),
       limits,
       openSession: (stream, open, caller) => opener.open(stream, open, caller),
       cancel: (stream, open, caller) => canceller.cancel(stream, open, caller),

@@ -8,6 +8,7 @@ import { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { WebSocket } from "ws";
 import { version } from "../../version.ts";
 import type { Sender, Turn } from "../turn.ts";
+import type { MessageBuffers } from "./message-buffers.ts";
 import { type StreamCarrier, StreamEnd } from "./stream-end.ts";
 
 export interface TunnelEndOptions {
@@ -38,6 +39,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
   readonly #ws: WebSocket;
   readonly #turn: Turn;
   readonly #clock: Clock;
+  readonly #buffers: MessageBuffers;
   readonly #options: TunnelEndOptions;
   readonly #owner: TunnelOwner;
   readonly #streams = new Map<number, StreamEnd>();
@@ -50,13 +52,14 @@ export class TunnelEnd implements Sender, StreamCarrier {
 
   constructor(
     ws: WebSocket,
-    ports: { readonly turn: Turn; readonly clock: Clock },
+    ports: { readonly turn: Turn; readonly clock: Clock; readonly buffers: MessageBuffers },
     options: TunnelEndOptions,
     owner: TunnelOwner,
   ) {
     this.#ws = ws;
     this.#turn = ports.turn;
     this.#clock = ports.clock;
+    this.#buffers = ports.buffers;
     this.#options = options;
     this.#owner = owner;
     this.session = new TunnelSession({
@@ -129,13 +132,16 @@ export class TunnelEnd implements Sender, StreamCarrier {
     if (chunks === null) {
       return false;
     }
-    const [only = new Uint8Array(0)] = chunks;
-    this.#ws.send(chunks.length === 1 ? only : Buffer.concat(chunks), this.#onSent);
+    const { message, release } = this.#buffers.join(chunks);
+    this.#ws.send(message, () => {
+      release();
+      this.#onSent();
+    });
     return true;
   }
 
   /** Called for each message that was written; a failure ends in the WebSocket's close. */
-  readonly #onSent = (): void => {
+  #onSent(): void {
     if (this.#isCongested && this.#ws.bufferedAmount * 2 <= this.#options.maxBufferedBytes) {
       this.#isCongested = false;
       this.schedule();
@@ -143,7 +149,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
         stream.tryResume();
       }
     }
-  };
+  }
 
   #onMessage(data: unknown, isBinary: boolean): void {
     if (this.#isClosing) {

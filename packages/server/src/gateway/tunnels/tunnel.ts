@@ -11,6 +11,7 @@ import type { Authenticator } from "../../identity/authenticator.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { GatewayLimits } from "../limits.ts";
 import type { Turn } from "../turn.ts";
+import type { MessageBuffers } from "./message-buffers.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { StreamEnd } from "./stream-end.ts";
 import { TunnelEnd, type TunnelOwner } from "./tunnel-end.ts";
@@ -24,6 +25,7 @@ export interface TunnelPorts {
   readonly random: Random;
   readonly log: Logger;
   readonly turn: Turn;
+  readonly buffers: MessageBuffers;
   readonly limits: GatewayLimits;
   /** Whoever opens sessions; never rejects. */
   readonly openSession: (stream: StreamEnd, open: OpenMap, caller: Caller) => Promise<void>;
