@@ -1,7 +1,7 @@
 // Bundles the two programs into packages/*/dist: one file per entry, shared chunks beside them, dependencies left outside.
 
-import { chmod, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, readdir, readFile, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { build as bundle } from "esbuild";
 import { root } from "./root.ts";
 
@@ -19,8 +19,7 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
   const packageFolder = join(root, folder);
   const manifest: unknown = JSON.parse(await readFile(join(packageFolder, "package.json"), "utf8"));
   const { dependencies = {}, optionalDependencies = {}, version } = manifest as PackageManifest;
-  await rm(join(packageFolder, "dist"), { recursive: true, force: true });
-  await bundle({
+  const { metafile } = await bundle({
     absWorkingDir: packageFolder,
     entryPoints: entries,
     entryNames: "[name]",
@@ -35,8 +34,21 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
     external: [...Object.keys(dependencies), ...Object.keys(optionalDependencies)],
     define: { JITDB_VERSION: JSON.stringify(version) },
     logLevel: "error",
+    metafile: true,
   });
+  // Only now, so that a program that is started meanwhile finds its files.
+  await removeStale(join(packageFolder, "dist"), Object.keys(metafile.outputs));
   await chmod(join(packageFolder, "dist", "main.js"), 0o755);
+}
+
+/** Chunks of earlier builds: their names change with what is in them. */
+async function removeStale(dist: string, outputs: readonly string[]): Promise<void> {
+  const current = new Set(outputs.map((path) => basename(path)));
+  for (const name of await readdir(dist)) {
+    if (!current.has(name)) {
+      await rm(join(dist, name), { recursive: true, force: true });
+    }
+  }
 }
 
 interface PackageManifest {
