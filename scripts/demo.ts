@@ -123,7 +123,7 @@ function isAlive(pid: string): boolean {
 async function logIn(person: Person, { url }: Installation): Promise<void> {
   screen.title(`${person.name} logs in: the CLI shows a code, the browser asks who it is.`);
   screen.command(person.name, `jitdb login ${url}`);
-  const child = person.start(["login", url]);
+  const child = person.start(["login", url], { env: screen.environment });
   screen.follow(person.name, child);
   const [link = ""] = await waitForOutput(child, "stderr", /https?:\/\/\S*user_code=\S+/);
   const page = await person.confirmLogin(link);
@@ -150,7 +150,9 @@ async function requestAndApprove(alice: Person, bob: Person): Promise<void> {
   );
   const args = ["request", database, "--profile", "read-write", "--for", "1m"];
   screen.command(alice.name, `jitdb ${args.join(" ")} --reason "order 17 is stuck"`);
-  const asking = alice.start([...args, "--reason", "order 17 is stuck"]);
+  const asking = alice.start([...args, "--reason", "order 17 is stuck"], {
+    env: screen.environment,
+  });
   screen.follow(alice.name, asking);
   await waitForOutput(asking, "stderr", /Waiting for approval/);
   await show(bob, ["requests", "--inbox"]);
@@ -169,7 +171,7 @@ async function connectAndQuery(alice: Person, { url }: Installation) {
       : "alice queries. There is no psql here, so `jitdb sql` does it.",
   );
   const connection = isPsql ? await connect(alice) : undefined;
-  const client = connection?.client ?? builtinClient(alice, database);
+  const client = connection?.client ?? builtinClient(alice, database, screen.environment);
   await query(alice, client, "SELECT id, item, status FROM app.orders WHERE id = 17");
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   screen.say(
@@ -184,7 +186,7 @@ async function connectAndQuery(alice: Person, { url }: Installation) {
 
 async function connect(alice: Person) {
   screen.command(alice.name, `jitdb connect ${database}`);
-  const child = alice.start(["connect", database]);
+  const child = alice.start(["connect", database], { env: screen.environment });
   closers.push(async () => {
     child.kill("SIGINT");
     await child;
@@ -261,7 +263,7 @@ async function offerToTry(installation: Installation, people: readonly Person[])
 async function show(person: Person, args: readonly string[]): Promise<void> {
   const shown = args.map((arg) => (/^[\w=./:-]+$/.test(arg) ? arg : `"${arg}"`)).join(" ");
   screen.command(person.name, `jitdb ${shown}`);
-  const child = person.start(args, { input: "" });
+  const child = person.start(args, { input: "", env: screen.environment });
   screen.follow(person.name, child);
   await succeed(child, `jitdb ${shown}`);
 }

@@ -36,9 +36,13 @@ export function psqlClient(person: Person, line: string): Client {
   };
 }
 
-export function builtinClient(person: Person, database: string): Client {
+export function builtinClient(
+  person: Person,
+  database: string,
+  env: Readonly<Record<string, string>>,
+): Client {
   return {
     show: (sql) => `jitdb sql ${database} -c "${sql}"`,
-    run: (sql) => person.start(["sql", database, "-c", sql], { input: "" }),
+    run: (sql) => person.start(["sql", database, "-c", sql], { input: "", env }),
   };
 }

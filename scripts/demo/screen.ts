@@ -10,6 +10,8 @@ export interface Running extends PromiseLike<{ readonly exitCode?: number | unde
 }
 
 const width = 8;
+/** The name, a line and the spaces around it. */
+const margin = width + 3;
 const styles = { reset: "\x1b[0m", bold: "\x1b[1m", dim: "\x1b[2m" };
 const colors = ["\x1b[36m", "\x1b[35m", "\x1b[33m", "\x1b[32m"];
 
@@ -17,6 +19,12 @@ const colors = ["\x1b[36m", "\x1b[35m", "\x1b[33m", "\x1b[32m"];
 export class Screen {
   readonly #isColored = process.stdout.isTTY === true && !process.env["NO_COLOR"];
   readonly #who: string[] = [];
+
+  /** With these variables `jitdb` writes as to a terminal of the width that is left here. */
+  get environment(): Readonly<Record<string, string>> {
+    const columns = Math.max(60, (process.stdout.columns ?? 120) - margin);
+    return { JITDB_FORCE_TTY: String(columns), ...(this.#isColored ? {} : { NO_COLOR: "1" }) };
+  }
 
   /** A heading between the steps. */
   title(text: string): void {
