@@ -15,7 +15,7 @@ describe.each([
   { method: "clear text", request: [3] },
   { method: "MD5", request: [5, 0x01020304] },
 ])("a false server that asks for the password as $method", ({ request }) => {
-  test("gets nothing but the start-up packet", async () => {
+  test("gets nothing but the start-up packet (invariant 17)", async () => {
     const received: Buffer[] = [];
     const port = await listen((socket) => {
       socket.once("data", (startup) => {

@@ -55,7 +55,7 @@ describe.each(["system", "embedded"] as const)(
       return client;
     }
 
-    test("let users in from the gateway's address alone, and into their database alone", async () => {
+    test("let users in from the gateway's address alone, and into their database alone (invariant 42)", async () => {
       const user = await fixture.createUser("read-only");
       const refused = /pg_hba.conf rejects connection/;
       await connectFrom("127.0.0.1", user);
