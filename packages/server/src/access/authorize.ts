@@ -1,7 +1,7 @@
 // The question that every new stream asks again: may this caller use this grant now? (invariant 7)
 
 import { JitdbError } from "@jitdb/shared/errors";
-import type { Clock } from "@jitdb/shared/ids";
+import { type Clock, deviceArgument } from "@jitdb/shared/ids";
 import type { Selectable } from "kysely";
 import type { Caller } from "../identity/caller.ts";
 import type { Store } from "../store/store.ts";
@@ -16,7 +16,7 @@ export type Grant = Selectable<Tables["grants"]>;
  * The grant, if the caller may open a session with it at this moment. The store decides, never the token alone.
  * The grant's own device will do, and every other confirmed device of the same person.
  * @throws JitdbError `grant.unknown` for no grant or somebody else's, `grant.expired`, `grant.revoked`,
- * `access.forbidden` for an unconfirmed device, `login.disabled`, `login.expired` for a revoked device
+ * `device.unconfirmed`, `login.disabled`, `login.expired` for a revoked device
  */
 export async function authorizeOpen(
   store: Pick<Store, "db">,
@@ -41,8 +41,8 @@ export async function authorizeOpen(
   }
   // SECURITY: a phished login is a new device of the same person; without this it would walk in on their live grants.
   if (!deviceConfirmed) {
-    throw new JitdbError("access.forbidden", "Nobody has confirmed this device yet.", {
-      hint: `Ask from this device with \`jitdb request ${grant.database_name} --for 30m\`; whoever approves it confirms the device.`,
+    throw new JitdbError("device.unconfirmed", "Nobody has confirmed this device yet.", {
+      hint: `Run \`jitdb devices confirm ${deviceArgument(caller.deviceId)}\` on a device that you use already, or ask from this one with \`jitdb request ${grant.database_name} --for 30m\`; whoever approves it confirms the device.`,
     });
   }
   return grant;

@@ -68,6 +68,18 @@ describe("the time of a grant", () => {
 });
 
 describe("revoking", () => {
+  test("of somebody else's grant takes a confirmed device, of one's own none (invariant 2)", async () => {
+    const { access, addDevice, caller } = fixture;
+    await addDevice("dora", "phished");
+    await addDevice("alice", "new");
+    await expect(access.revoke(caller("dora", "phished"), grantId, "")).rejects.toMatchObject({
+      code: "device.unconfirmed",
+    });
+    expect(await access.revoke(caller("alice", "new"), grantId, "")).toMatchObject({
+      endedBy: "alice",
+    });
+  });
+
   test("gives one's own grant back at once", async () => {
     const { access, caller, clock } = fixture;
     clock.ms += minute;
@@ -158,7 +170,7 @@ describe("opening a session (invariant 7)", () => {
     await fixture.addDevice("alice", "tablet", { confirmed: true });
     await fixture.addDevice("alice", "phished");
     expect(await open("alice", "tablet")).toMatchObject({ id: grantId });
-    await expect(open("alice", "phished")).rejects.toMatchObject({ code: "access.forbidden" });
+    await expect(open("alice", "phished")).rejects.toMatchObject({ code: "device.unconfirmed" });
   });
 
   test("ends with the login of the device and with the account", async () => {

@@ -6,7 +6,7 @@ import type { Selectable } from "kysely";
 import type { Caller } from "../../identity/caller.ts";
 import type { GrantEnd, Tables } from "../../store/tables.ts";
 import type { Change } from "../change.ts";
-import { standingOf } from "../standing.ts";
+import { refuseUnconfirmed, standingOf } from "../standing.ts";
 import { endedError, type GrantInput, grantEnds, nextGrantState } from "./grant.ts";
 
 type GrantRow = Selectable<Tables["grants"]> & { readonly person_name: string };
@@ -25,7 +25,8 @@ interface Ending {
 
 /**
  * Ends a grant before its time: its owner gives it back, or an administrator takes it away.
- * @throws JitdbError `grant.unknown` for somebody else's, too, `grant.expired`, `grant.revoked`
+ * @throws JitdbError `grant.unknown` for somebody else's, too, `grant.expired`, `grant.revoked`,
+ * `device.unconfirmed` for an administrator's call from such a device about a grant of somebody else
  */
 export async function revoke(
   change: Change,
@@ -33,12 +34,16 @@ export async function revoke(
   id: string,
   reason: string,
 ): Promise<EndedGrant> {
-  const { administrator } = await standingOf(change.tx, caller);
+  const standing = await standingOf(change.tx, caller);
   const grant = await selectGrants(change)
     .where("grants.id", "=", id as GrantId)
     .executeTakeFirst();
-  if (grant === undefined || !(administrator || grant.person_id === caller.personId)) {
+  const isOwn = grant?.person_id === caller.personId;
+  if (grant === undefined || !(standing.administrator || isOwn)) {
     throw new JitdbError("grant.unknown", `There is no grant ${id} that you may revoke.`);
+  }
+  if (!isOwn) {
+    refuseUnconfirmed(standing, caller);
   }
   // The clock decides, not the sweep: what is over can't be revoked any more.
   if (change.now >= grant.ends_at) {
