@@ -66,6 +66,7 @@ describe("init", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/setup\/[\w-]{43}\n?$/);
     expect(stderr).toContain("jitdb-server start --config jitdb.yaml");
+    expect(stderr).toContain("  jitdb-server devices confirm root.admin --config jitdb.yaml");
     expect((await stat(join(folder, "master.key"))).mode & 0o777).toBe(0o600);
     expect((await stat(join(folder, "data"))).mode & 0o777).toBe(0o700);
     expect(await journal()).toContain('"kind":"person.added"');
