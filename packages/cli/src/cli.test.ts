@@ -1,6 +1,9 @@
 import { type ErrorCode, exitCodes, JitdbError } from "@jitdb/shared/errors";
 import { describe, expect, it } from "vitest";
-import { runWithFakes } from "./fakes.ts";
+import { describeCommand } from "./cli.ts";
+import { commands } from "./command-list.ts";
+import { sayNextStep } from "./commands/help.ts";
+import { createFakeContext, runWithFakes } from "./fakes.ts";
 
 describe("the command line", () => {
   it("suggests the nearest command and ends with the usage code", async () => {
@@ -76,6 +79,47 @@ describe("the command line", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toContain("5\tthe request was denied\n");
     expect(stdout.trimEnd().split("\n")).toHaveLength(Object.keys(exitCodes).length);
+  });
+});
+
+describe("help", () => {
+  it("names every command, examples, and where there is more", async () => {
+    const help = await describeCommand();
+    for (const { name, summary } of commands) {
+      expect(help).toMatch(new RegExp(`^  ${name} +${summary}$`, "m"));
+    }
+    expect(help).toMatch(/\nExamples:\n {2}jitdb login .*\n\nMore: `jitdb help <command>`/s);
+  });
+
+  it.each(commands.map(({ name }) => [name]))("of %s fits into 120 cells", async (name) => {
+    const help = await describeCommand(name);
+    expect(help).toMatch(new RegExp(`^Usage: jitdb ${name} `));
+    expect(help.split("\n").filter((text) => text.length > 120)).toEqual([]);
+  });
+
+  it.each([
+    [{}, null, "You are not logged in. Begin with `jitdb login <server>`."],
+    [
+      { "https://jitdb.example.com": { person: "alice", restsIn: "file" as const } },
+      "https://jitdb.example.com",
+      "You are logged in to https://jitdb.example.com as alice. See what you may ask for with `jitdb databases`.",
+    ],
+  ])("of `jitdb` alone ends with the next step", async (servers, current, step) => {
+    const { context, written } = createFakeContext({});
+    const credentials = { servers: async () => ({ current, servers }) };
+    await sayNextStep({ ...context, credentials: async () => credentials });
+    expect(written.stderr).toBe(`\n${step}\n`);
+  });
+
+  it("has the environment variables", async () => {
+    const { stdout, exitCode } = await runWithFakes(["help", "environment"], {});
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^JITDB_HOME\tfolder of .*\nJITDB_SERVER\t/);
+  });
+
+  it("is named by what refuses too many arguments", async () => {
+    const { stderr } = await runWithFakes(["grants", "extra"], {});
+    expect(stderr).toMatch(/\nhint: See `jitdb grants --help`\.\n$/);
   });
 });
 

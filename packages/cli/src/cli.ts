@@ -2,8 +2,8 @@
 // Knows nothing of what a command does; loads nothing that `jitdb --version` does not need.
 
 import { exitCodes, JitdbError } from "@jitdb/shared/errors";
-import { Command, CommanderError } from "commander";
-import { type CommandEntry, commands } from "./command-list.ts";
+import { Command, CommanderError, type OutputConfiguration } from "commander";
+import { type CommandModule, commands } from "./command-list.ts";
 import type { Context, ContextOptions } from "./context.ts";
 
 /** Set by the bundler; a run from source has none. */
@@ -31,7 +31,12 @@ export async function run(
   };
   try {
     const program = createProgram(context);
-    await program.parseAsync(argv.length === 0 ? ["help"] : argv, { from: "user" });
+    if (argv.length === 0) {
+      program.outputHelp();
+      await (await import("./commands/help.ts")).sayNextStep(await context());
+      return exitCodes.ok;
+    }
+    await program.parseAsync(argv, { from: "user" });
     return opened.context?.exitCode ?? exitCodes.ok;
   } catch (thrown) {
     if (thrown instanceof CommanderError && thrown.exitCode === 0) {
@@ -46,7 +51,19 @@ export async function run(
   }
 }
 
-function createProgram(openContext: OpenContext): Command {
+/** The help of a command, or of the program, in lines of 80 cells. @throws JitdbError `usage.invalid` */
+export async function describeCommand(name?: string): Promise<string> {
+  const output: string[] = [];
+  const program = createProgram(() => Promise.reject(new Error("Help needs no context.")), {
+    writeOut: (text) => output.push(text),
+    getOutHelpWidth: () => 80,
+    getOutHasColors: () => false,
+  });
+  await showHelp(program, name);
+  return output.join("");
+}
+
+function createProgram(openContext: OpenContext, output: OutputConfiguration = {}): Command {
   const program = new Command("jitdb")
     .description("Just-in-time database access: request, approve, connect.")
     .usage("<command> [options]")
@@ -55,52 +72,59 @@ function createProgram(openContext: OpenContext): Command {
     .helpCommand(false)
     .option("--server <address>", "the server to talk to (or JITDB_SERVER)")
     .option("--ca <file>", "PEM file of a CA to trust as well (or JITDB_CA_FILE)")
-    .configureOutput({ outputError: () => undefined })
+    .configureOutput({ outputError: () => undefined, ...output })
     .showSuggestionAfterError()
-    .exitOverride();
+    .exitOverride()
+    .addHelpText(
+      "after",
+      "\nExamples:" +
+        "\n  jitdb login https://jitdb.example.com" +
+        '\n  jitdb request prod-orders --for 30m --reason "order 4711 is stuck"' +
+        "\n  jitdb psql prod-orders" +
+        "\n\nMore: `jitdb help <command>`, `jitdb help exit-codes`, `jitdb help environment`.",
+    );
   for (const entry of commands) {
-    program.command(entry.name).summary(entry.summary).description(sentence(entry.summary));
+    program
+      .command(entry.name)
+      .summary(entry.summary)
+      .description(`${sentence(entry.summary)}.`);
   }
   program
     .command("help")
-    .summary("show help for a command, or `exit-codes`")
-    .argument("[topic]")
-    .action((topic: string | undefined) => showHelp(program, openContext, topic));
-  program.hook("preSubcommand", (_program, subcommand) =>
-    completeCommand(program, subcommand, openContext),
-  );
+    .summary("show help for a command")
+    .description("Show help for a command, the exit codes or the environment variables.")
+    .argument("[topic]", "a command, `exit-codes` or `environment`")
+    .action(async (topic: string | undefined) => {
+      const { topics } = await import("./commands/help.ts");
+      const describe = topic === undefined ? undefined : topics[topic];
+      if (describe === undefined) {
+        await showHelp(program, topic);
+      } else {
+        describe((await openContext({})).terminal);
+      }
+    });
+  program.hook("preSubcommand", async (_program, command) => {
+    const module = await completeCommand(command);
+    if (module !== undefined) {
+      command.action(async () => {
+        const { server, ca } = program.opts<{ server?: string; ca?: string }>();
+        const context = await openContext({ server, caFile: ca });
+        await module.run(context, command.args, command.opts());
+      });
+    }
+  });
   return program;
 }
 
-/** Loads the file of a command that is about to run, and fills in its arguments, options and action. */
-async function completeCommand(
-  program: Command,
-  command: Command,
-  openContext: OpenContext,
-): Promise<void> {
+/** Loads the file of a command, and fills in its arguments, options and examples; `help` has them already. */
+async function completeCommand(command: Command): Promise<CommandModule | undefined> {
   const entry = commands.find(({ name }) => name === command.name());
-  if (entry === undefined) {
-    return;
-  }
-  const module = await (entry satisfies CommandEntry).load();
-  module.define(command);
-  command.action(async () => {
-    const { server, ca } = program.opts<{ server?: string; ca?: string }>();
-    const context = await openContext({ server, caFile: ca });
-    await module.run(context, command.args, command.opts());
-  });
+  const module = await entry?.load();
+  module?.define(command);
+  return module;
 }
 
-async function showHelp(
-  program: Command,
-  openContext: OpenContext,
-  topic: string | undefined,
-): Promise<void> {
-  if (topic === "exit-codes") {
-    const { describeExitCodes } = await import("./commands/help.ts");
-    describeExitCodes((await openContext({})).terminal);
-    return;
-  }
+async function showHelp(program: Command, topic: string | undefined): Promise<void> {
   if (topic === undefined) {
     program.outputHelp();
     return;
@@ -109,7 +133,7 @@ async function showHelp(
   if (command === undefined) {
     throw new JitdbError("usage.invalid", `There is no help for "${topic}".`);
   }
-  await completeCommand(program, command, openContext);
+  await completeCommand(command);
   command.outputHelp();
 }
 

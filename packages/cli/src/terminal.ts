@@ -170,12 +170,6 @@ async function sayOnce(stderr: OutputStream, text: string): Promise<Spinner> {
 }
 
 function streamOf(stream: NodeJS.WriteStream, forcedColumns: number | undefined): OutputStream {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    // `jitdb audit | head`: the reader has had enough, which is no failure of ours.
-    if (error.code !== "EPIPE") {
-      throw error;
-    }
-  });
   return {
     isTerminal: stream.isTTY === true || forcedColumns !== undefined,
     get columns() {

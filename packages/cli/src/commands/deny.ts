@@ -15,7 +15,8 @@ export const denyCommand: CommandModule = {
   define: (command) =>
     command
       .argument("[id]", "the request's id or its beginning; `req_` may be left out")
-      .option("--reason <text>", "why; whoever asked will read it"),
+      .option("--reason <text>", "why; whoever asked will read it")
+      .addHelpText("after", '\nExample:\n  jitdb deny 7k2m --reason "use the replica"'),
   run: (context, args, options) => runDeny(context, parseDeny(args, options)),
 };
 

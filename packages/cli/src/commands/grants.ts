@@ -15,7 +15,9 @@ export interface GrantsOptions {
 
 export const grantsCommand: CommandModule = {
   define: (command) =>
-    addPageOptions(command.option("--all", "everybody's that you may see, ended ones too")),
+    addPageOptions(
+      command.option("--all", "everybody's that you may see, ended ones too"),
+    ).addHelpText("after", "\nExample:\n  jitdb grants --json | jq -r '.grants[].endsAt'"),
   run: (context, args, options) => runGrants(context, parseGrants(args, options)),
 };
 

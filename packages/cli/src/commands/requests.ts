@@ -21,7 +21,7 @@ export const requestsCommand: CommandModule = {
       command
         .option("--inbox", "those that wait for your decision")
         .option("--all", "everybody's that you may see"),
-    ),
+    ).addHelpText("after", "\nExample:\n  jitdb requests --inbox"),
   run: (context, args, options) => runRequests(context, parseRequests(args, options)),
 };
 

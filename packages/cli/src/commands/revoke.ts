@@ -18,7 +18,11 @@ export const revokeCommand: CommandModule = {
   define: (command) =>
     command
       .argument("[grant]", "the grant's id or its beginning, or the name of a database")
-      .option("--reason <text>", "why; whoever held it will read it"),
+      .option("--reason <text>", "why; whoever held it will read it")
+      .addHelpText(
+        "after",
+        '\nExamples:\n  jitdb revoke prod-orders\n  jitdb revoke 7k2m --reason "the incident is over"',
+      ),
   run: (context, args, options) => runRevoke(context, parseRevoke(args, options)),
 };
 

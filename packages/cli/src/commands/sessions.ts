@@ -20,7 +20,7 @@ export const sessionsCommand: CommandModule = {
       command
         .option("--all", "everybody's that you may see, closed ones too")
         .option("--grant <id>", "those of one grant"),
-    ),
+    ).addHelpText("after", "\nExample:\n  jitdb sessions --all --limit 10"),
   run: (context, args, options) => runSessions(context, parseSessions(args, options)),
 };
 

@@ -10,7 +10,10 @@ export interface WithdrawOptions {
 }
 
 export const withdrawCommand: CommandModule = {
-  define: (command) => command.argument("[id]", "the request's id or its beginning"),
+  define: (command) =>
+    command
+      .argument("[id]", "the request's id or its beginning")
+      .addHelpText("after", "\nExample:\n  jitdb withdraw 7k2m"),
   run: (context, args) => runWithdraw(context, { id: args[0] }),
 };
 
