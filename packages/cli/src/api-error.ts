@@ -32,7 +32,9 @@ export function describeSkew(serverDate: string | undefined, now: number): strin
     return undefined;
   }
   const direction = skewMs > 0 ? "ahead of" : "behind";
-  return `This machine's clock is ${roughly(skewMs)} ${direction} the server's.`;
+  // The header tells whole seconds, and `roughly` rounds up.
+  const minutesMs = Math.round(skewMs / 60_000) * 60_000;
+  return `This machine's clock is ${roughly(minutesMs)} ${direction} the server's.`;
 }
 
 /** The value of a JSON text, or undefined for what is none. */

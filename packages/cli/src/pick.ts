@@ -3,6 +3,7 @@
 import type { GrantView, RequestView } from "@jitdb/shared/api/access";
 import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
+import type { Api } from "./api.ts";
 import type { Context } from "./context.ts";
 import { clean, line, relative } from "./text.ts";
 
@@ -74,17 +75,28 @@ function describeRequest(request: RequestView, now: number): string {
 
 /**
  * The live grant to use: the only one of the caller's, the only one on `database` (which may also be the grant's id or its
- * beginning), or the one that the person chooses.
- * @throws JitdbError `grant.none`; `usage.ambiguous` where several are live and nobody can be asked.
+ * beginning), or the one that the person chooses. By its whole id also one that has ended: its state says so.
+ * @throws JitdbError `grant.none`, `grant.unknown`; `usage.ambiguous` where several are live and nobody can be asked.
  */
 export async function pickGrant(context: Context, database?: string): Promise<GrantView> {
   const api = await context.api();
   const { grants } = await api.grants({ scope: "mine", state: "active", limit: allOfThem });
   const matching = database === undefined ? grants : matchGrants(grants, database);
   if (matching.length === 0) {
+    if (database?.startsWith("grt_")) {
+      return await endedGrant(api, database);
+    }
     throw noGrant(database, grants);
   }
   return await chooseGrant(context, matching, "Which grant?");
+}
+
+async function endedGrant(api: Pick<Api, "grant">, id: string): Promise<GrantView> {
+  const grant = await api.grant(id);
+  if (grant.state === "active") {
+    throw new JitdbError("grant.unknown", line`The grant ${id} is ${grant.person}'s, not yours.`);
+  }
+  return grant;
 }
 
 /** The only grant of the list, or the one that the person chooses. @throws JitdbError `usage.ambiguous` */
@@ -102,7 +114,9 @@ export async function chooseGrant(
       .slice(0, 5)
       .map((each) => line`${each.id} (${each.database}, ${each.profile})`);
     throw new JitdbError("usage.ambiguous", `Several grants are live: ${names.join(", ")}.`, {
-      hint: "Name the database or the grant's id.",
+      hint: grants.every(({ database }) => database === first?.database)
+        ? "Name the id of the one you mean."
+        : "Name the database or the grant's id.",
     });
   }
   const now = context.clock.now();

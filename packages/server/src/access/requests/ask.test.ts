@@ -179,11 +179,28 @@ describe("a refusal", () => {
   const rows: Row[] = [
     {
       title: "names the databases that there are for this person when the name is unknown",
-      input: askFor("prod-order"),
+      input: askFor("sales"),
       error: {
         code: "database.unknown",
-        message: 'There is no database "prod-order".',
+        message: 'There is no database "sales".',
         hint: "You may ask for prod-orders, test; `jitdb databases` says more.",
+      },
+    },
+    {
+      title: "guesses what a slip of the keyboard meant, out of what this person may ask for",
+      input: askFor("prod-ordres"),
+      error: {
+        code: "database.unknown",
+        message: 'There is no database "prod-ordres".',
+        hint: "Did you mean prod-orders?",
+      },
+    },
+    {
+      title: "does not guess a name that no policy opens to this person",
+      input: askFor("prod-poeple"),
+      error: {
+        code: "database.unknown",
+        hint: expect.stringMatching(/^You may ask for prod-orders/),
       },
     },
     {

@@ -4,6 +4,7 @@ import { formatDuration, maxDurationMs } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
 import { createRequestId } from "@jitdb/shared/ids";
 import type { DatabaseConfig, Policy } from "../../config/config.ts";
+import { nearest } from "../../config/nearest.ts";
 import { administrators, type Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { grantRequest } from "../grants/start.ts";
@@ -165,7 +166,11 @@ function decide(
   const config = databases.get(name);
   if (config === undefined) {
     const message = `There is no database "${name}".`;
-    throw new JitdbError("database.unknown", message, { hint: usable(databases, policies, asker) });
+    // SECURITY: out of what the person may ask for alone, so that a slip of the keyboard finds no other names.
+    const near = nearest(name, usable(databases, policies, asker));
+    throw new JitdbError("database.unknown", message, {
+      hint: near === undefined ? sayUsable(databases, policies, asker) : `Did you mean ${near}?`,
+    });
   }
   const database = policyTarget(config);
   const chosen = profile ?? defaultProfile(policies, asker, database);
@@ -176,7 +181,7 @@ function decide(
       return { policy: answer.policy, profile: chosen };
     case "no_policy":
       throw new JitdbError("policy.no_match", `No policy lets you ask for ${name}.`, {
-        hint: usable(databases, policies, asker),
+        hint: sayUsable(databases, policies, asker),
       });
     case "profile":
       throw new JitdbError(
@@ -221,15 +226,20 @@ function defaultProfile(policies: Policies, asker: Asker, database: PolicyTarget
   );
 }
 
+/** Names of the databases that the person may ask for. */
 function usable(
   databases: ReadonlyMap<string, DatabaseConfig>,
   policies: Policies,
   asker: Asker,
-): string {
-  const names = [...databases.values()]
+): string[] {
+  return [...databases.values()]
     .filter((database) => policies.profilesFor(asker, policyTarget(database)).length > 0)
     .map(({ name }) => name)
     .sort();
+}
+
+function sayUsable(...question: Parameters<typeof usable>): string {
+  const names = usable(...question);
   return names.length === 0
     ? "No policy opens any database to you; ask an administrator."
     : `You may ask for ${names.join(", ")}; \`jitdb databases\` says more.`;

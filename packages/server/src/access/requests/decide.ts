@@ -50,6 +50,7 @@ export async function approve(
     throw new JitdbError(
       "usage.duration",
       `An approval is for ${formatDuration(request.duration_ms)}, as asked, or for less.`,
+      { hint: "Leave --for out, or write a shorter time." },
     );
   }
   await moveRequest(change, request, "approve");

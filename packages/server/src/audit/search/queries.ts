@@ -67,7 +67,9 @@ function columns({ person, database, grant, session }: AuditFilter) {
 
 function parseSeq(after: string): number {
   if (!/^\d{1,15}$/.test(after)) {
-    throw new JitdbError("usage.invalid", `'${after}' is not the number of an audit record.`);
+    throw new JitdbError("usage.invalid", `"${after}" is not the number of an audit record.`, {
+      hint: "Take the number that the page before named.",
+    });
   }
   return Number(after);
 }
