@@ -3,12 +3,10 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "./build.ts";
 import { runTool } from "./run-tool.ts";
 
 /** Runs the named Vitest projects. The answer is the exit code: 0 only if tests ran and none failed. */
 export async function runTests(projects: string[], args: readonly string[]): Promise<number> {
-  await build();
   const folder = await mkdtemp(join(tmpdir(), "jitdb-test-"));
   try {
     const resultFile = join(folder, "result.json");

@@ -22,7 +22,7 @@ import {
 
 export interface InstallationOptions {
   readonly postgres: PostgresVersion;
-  /** Parent of everything; default: the system's temp folder. */
+  /** An empty folder for everything; default: a new one. Removed at the end. */
   readonly folder?: string;
   readonly postgresSettings?: Readonly<Record<string, string>>;
   /** YAML of the `policies:` list; default: read-only automatically for developers, read-write by one of the DBAs. */
@@ -230,7 +230,7 @@ export class Installation {
 
 /** Everything up to a server that is not started yet: PostgreSQL with orders, the admin role, the configuration. */
 export async function createInstallation(options: InstallationOptions): Promise<Installation> {
-  const folder = await mkdtemp(join(options.folder ?? tmpdir(), "jitdb-"));
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "jitdb-")));
   const postgres = await startPostgres({
     version: options.postgres,
     folder,
@@ -303,7 +303,7 @@ async function configure(installation: Installation, options: InstallationOption
 }
 
 /** The DBA's part: runs what `database sql` prints, and gives the admin role its password as psql's \password would. */
-async function prepareDatabase(installation: Installation): Promise<void> {
+export async function prepareDatabase(installation: Installation): Promise<void> {
   const printed = await installation.serverCommand(["database", "sql", "prod-orders"]);
   const sql = printed.replaceAll(/^\\.*$/gm, "");
   const salt = scramCrypto.randomBytes(16);

@@ -17,6 +17,8 @@ export interface ProgramOptions {
   readonly home: string;
   readonly cwd?: string;
   readonly input?: string;
+  /** Both streams as one, stdout, in the order of a terminal. */
+  readonly isMerged?: true;
   /** Beside the few variables that every program gets. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -31,6 +33,9 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** Replaces itself by the command behind it. */
+const mergingShell = ["sh", "-c", 'exec "$@" 2>&1', "sh"];
+
 /**
  * Starts a program with pipes and an environment of its own: nothing of the machine's proxies, keychains or configuration.
  * The caller ends it; a child of a dead test process is ended, too.
@@ -40,7 +45,9 @@ export function startProgram(
   args: readonly string[],
   options: ProgramOptions,
 ) {
-  return execa(process.execPath, [programs[program], ...args], {
+  const command = [process.execPath, programs[program], ...args];
+  const [file = "", ...rest] = options.isMerged ? [...mergingShell, ...command] : command;
+  return execa(file, rest, {
     cwd: options.cwd ?? options.home,
     reject: false,
     extendEnv: false,
