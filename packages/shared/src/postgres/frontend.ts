@@ -2,6 +2,7 @@
 // Every function takes a body without its header and throws JitdbError `postgres.protocol` for one that is malformed.
 // Byte values are views into the body. Names and texts stay bytes: their encoding is the session's, which is not known here.
 
+import { JitdbError } from "../errors.ts";
 import { postgresLimits } from "./messages.ts";
 import { BodyReader, decodeLatin1 } from "./reader.ts";
 
@@ -100,6 +101,14 @@ export function parseFunctionCall(body: Uint8Array): FunctionCall {
   return { functionOid, argumentFormats, arguments: values, resultFormat };
 }
 
+/**
+ * Sync and Flush have no body. SECURITY: a server answers one that has with an error and skips up to the next Sync, so
+ * who lets it pass takes skipped messages for done.
+ */
+export function parseEmpty(body: Uint8Array): void {
+  new BodyReader("Sync or Flush", body).end();
+}
+
 /** @returns the client's reason for giving up the COPY */
 export function parseCopyFail(body: Uint8Array): Uint8Array {
   const reader = new BodyReader("CopyFail", body);
@@ -130,8 +139,17 @@ export function formatOf(formats: readonly number[], index: number): number {
 /**
  * A statement's or portal's name as a map key. Equal keys mean equal names to the server, which looks at the first 63
  * bytes only: SECURITY: two longer names that differ later would let the audit show one statement while another runs.
+ * It compares names in its own encoding, after a conversion that hangs on the client's encoding at that moment and may
+ * make them longer; so only names that are the same in all encodings can be told apart here.
+ * @throws JitdbError `postgres.protocol` for a name that is not ASCII
  */
 export function nameKey(name: Uint8Array): string {
+  if (name.some((byte) => byte > 0x7f)) {
+    throw new JitdbError(
+      "postgres.protocol",
+      "The name of a prepared statement or portal is not ASCII.",
+    );
+  }
   return decodeLatin1(name.subarray(0, postgresLimits.maxNameBytes));
 }
 

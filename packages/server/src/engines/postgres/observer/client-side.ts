@@ -6,6 +6,7 @@ import {
   nameKey,
   parseBind,
   parseClose,
+  parseEmpty,
   parseExecute,
   parseFunctionCall,
   parseParse,
@@ -22,6 +23,7 @@ import type { SessionRecords } from "./records.ts";
 import {
   keepParameters,
   keepPrepared,
+  makesCode,
   mayTakeNames,
   portalCandidates,
   readLongBind,
@@ -75,7 +77,8 @@ export class ClientSide {
     [FunctionCall, (body) => this.#shortFunctionCall(body)],
     [Describe, () => this.#describe()],
     [Close, (body) => this.#close(body)],
-    [Sync, () => this.#sync()],
+    [Sync, (body) => this.#sync(body)],
+    [Flush, (body) => parseEmpty(body)],
     [CopyDone, () => this.#endCopy()],
     [CopyFail, () => this.#endCopy()],
   ]);
@@ -184,6 +187,7 @@ export class ClientSide {
 
   #endLong(type: number, long: Long): void {
     if ("text" in long) {
+      this.#conversation.hasMadeCode = true;
       const { name, text } = long.text.finish();
       if (type === Query) {
         this.#query(long.id, text, true);
@@ -208,12 +212,13 @@ export class ClientSide {
 
   #message(type: number, body: Uint8Array): void {
     this.#conversation.replies.reserve();
-    // Flush and Terminate are answered by nothing of their own.
+    // Terminate ends it all.
     this.#handlers.get(type)?.(body);
   }
 
   #shortQuery(body: Uint8Array): void {
     const { text } = parseQuery(body);
+    this.#conversation.hasMadeCode ||= makesCode(text);
     const recorded = recordShortText(text, this.#masker, this.#conversation.syntax);
     this.#query(this.#records.createId(), withoutFlag(recorded), takesNames(text));
   }
@@ -232,6 +237,7 @@ export class ClientSide {
 
   #shortParse(body: Uint8Array): void {
     const { statement: name, text } = parseParse(body);
+    this.#conversation.hasMadeCode ||= makesCode(text);
     const recorded = recordShortText(text, this.#masker, this.#conversation.syntax);
     const flags = { hidesParameters: recorded.hidesParameters, takesNames: takesNames(text) };
     this.#parse(this.#records.createId(), name, withoutFlag(recorded), flags, text.length);
@@ -356,7 +362,7 @@ export class ClientSide {
       portal,
       startedAt: this.#records.now(),
       order: conversation.statements,
-      takesNames: mayTake,
+      takesNames: mayTake || conversation.hasMadeCode,
       results: 0,
       hasFailed: false,
       bytesIn: 0,
@@ -368,7 +374,7 @@ export class ClientSide {
       this.#records.settle(running, "skipped");
       return;
     }
-    if (mayTake) {
+    if (running.takesNames) {
       conversation.doubtAsked();
     }
     conversation.replies.push(running);
@@ -387,7 +393,8 @@ export class ClientSide {
     }
   }
 
-  #sync(): void {
+  #sync(body: Uint8Array): void {
+    parseEmpty(body);
     const { running, replies } = this.#conversation;
     if (running?.isCopyingIn === true) {
       running.hasPassedSync = true;

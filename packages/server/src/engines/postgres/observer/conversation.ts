@@ -35,6 +35,8 @@ export class Conversation {
    * can't be told until it is ready.
    */
   isUndecided = false;
+  /** The client may have made functions, and any statement may call them. */
+  hasMadeCode = false;
   /** The last Execute that completed: what a commit that fails at the Sync undoes. */
   lastExecute: string | undefined;
 

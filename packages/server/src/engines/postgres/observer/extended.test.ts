@@ -1,3 +1,5 @@
+import { frontendMessages } from "@jitdb/shared/postgres/messages";
+import { encodeMessage } from "@jitdb/shared/postgres/writer";
 import { describe, expect, it } from "vitest";
 import {
   bind,
@@ -130,6 +132,55 @@ describe("the extended protocol", () => {
     session.server(reply.complete("DEALLOCATE"), reply.complete("PREPARE"), reply.ready());
     session.server(reply.bindComplete, reply.complete("SELECT 1"), reply.ready());
     expect(session.of("statement.outcome").at(-1)).not.toHaveProperty("parse");
+  });
+
+  it.each([
+    ["a DO that spells its words with escapes", String.raw`DO E'BEGIN \105XECUTE ''x''; END'`],
+    ["a function that the session has made", "CREATE FUNCTION pg_temp.f() …; SELECT pg_temp.f()"],
+  ])("does not claim to know a name after %s (invariant 22)", (_what, text) => {
+    const session = new ObservedSession();
+    session.client(parse("s1", "SELECT harmless()"), sync);
+    session.server(reply.parseComplete, reply.ready());
+    session.client(query(text));
+    session.server(reply.complete("DO"), reply.ready());
+    session.client(bind("", "s1"), execute(), sync);
+    expect(session.of("statement.intent")[1]).toMatchObject({
+      candidates: [{ text: "SELECT harmless()" }, { parse: null }],
+    });
+    session.server(reply.bindComplete, reply.complete("SELECT 1"), reply.ready());
+    expect(session.of("statement.outcome").at(-1)).not.toHaveProperty("parse");
+  });
+
+  it("still knows a name after ON CONFLICT DO NOTHING", () => {
+    const session = new ObservedSession();
+    session.client(parse("s1", "INSERT … ON CONFLICT DO NOTHING"), bind("", "s1"), execute(), sync);
+    session.server(reply.parseComplete, reply.bindComplete, reply.complete("INSERT 0 0"));
+    expect(session.outcomes()).toEqual([]);
+    session.server(reply.ready());
+    expect(session.outcomes()).toEqual(["3 complete INSERT 0 0 ses_1.1 idle"]);
+    session.client(bind("", "s1"), execute(), sync);
+    session.server(reply.bindComplete, reply.complete("INSERT 0 0"), reply.ready());
+    expect(session.outcomes()[1]).toBe("5 complete INSERT 0 0 ses_1.1 idle");
+  });
+
+  it("refuses what makes the server skip unseen: a Flush or Sync with a body (invariant 22)", () => {
+    for (const type of [frontendMessages.Flush, frontendMessages.Sync]) {
+      const session = new ObservedSession();
+      expect(() => session.client(encodeMessage(type, bytes("x")))).toThrow("Malformed");
+    }
+  });
+
+  it("goes no further behind an error or a ReadyForQuery that answers nothing (invariant 22)", () => {
+    const astray = new ObservedSession();
+    expect(() => astray.server(reply.error("57014"))).toThrow("nobody asked for");
+    const behind = new ObservedSession();
+    behind.client(parse("s1", "SELECT 1"), sync);
+    expect(() => behind.server(reply.ready())).toThrow("nobody asked for");
+  });
+
+  it("refuses names that the server's encoding may make equal (invariant 22)", () => {
+    const session = new ObservedSession();
+    expect(() => session.client(parse("é", "SELECT 1"))).toThrow("not ASCII");
   });
 
   it("takes a portal of SQL's DECLARE for one whose text another record has", () => {

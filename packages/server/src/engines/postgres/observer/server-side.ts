@@ -40,7 +40,7 @@ export class ServerSide {
   /** Messages whose bodies say something. */
   readonly #readers = new Map<number, (body: Uint8Array, isWhole: boolean) => void>([
     [CommandComplete, (body) => this.#commandComplete(body)],
-    [ErrorResponse, (body) => this.#error(sqlstateOf(body))],
+    [ErrorResponse, (body) => this.#error(body)],
     [ReadyForQuery, (body) => this.#ready(body)],
     [ParameterStatus, (body, isWhole) => this.#parameter(body, isWhole)],
   ]);
@@ -174,11 +174,15 @@ export class ServerSide {
     }
   }
 
-  #error(sqlstate: string): void {
+  #error(body: Uint8Array): void {
+    const sqlstate = field(body, fields.sqlstate);
     const { replies, lastExecute } = this.#conversation;
     const { head } = replies;
     if (head === undefined) {
-      // Not an answer: the server ends the session.
+      // SECURITY: behind an error that answers nothing, what the server skips could not be told. A fatal one ends it.
+      if (field(body, fields.severity) === "ERROR") {
+        throw unexpected(ErrorResponse);
+      }
       return;
     }
     if (head.kind === "sync") {
@@ -242,6 +246,8 @@ export class ServerSide {
     const isAnswer = head?.kind === "sync" || (isRunning(head) && head.results > 0);
     if (isAnswer) {
       conversation.replies.shift();
+    } else if (head !== undefined) {
+      throw unexpected(ReadyForQuery);
     }
     this.#records.release(state);
     conversation.isAfterCopy = false;
@@ -286,12 +292,14 @@ export class ServerSide {
   }
 }
 
-/** Field C of an ErrorResponse, which may be cut behind it; "" if a server leaves it out. */
-function sqlstateOf(body: Uint8Array): string {
-  const code = 0x43;
+/** Field types of an ErrorResponse (PostgreSQL manual, "Error and Notice Message Fields"). */
+const fields = { severity: 0x56, sqlstate: 0x43 } as const;
+
+/** A field of an ErrorResponse, which may be cut behind it; "" if a server leaves it out. */
+function field(body: Uint8Array, type: number): string {
   for (let at = 0; at < body.length; ) {
     const end = body.indexOf(0, at);
-    if (body[at] === code && end !== -1) {
+    if (body[at] === type && end !== -1) {
       return Buffer.from(body.subarray(at + 1, end)).toString("latin1");
     }
     at = end === -1 ? body.length : end + 1;

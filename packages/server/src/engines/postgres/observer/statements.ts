@@ -42,11 +42,25 @@ export interface Bound {
   meaning: { readonly value: Prepared | undefined; readonly isCertain: boolean } | undefined;
 }
 
-/** Texts that may give a name another meaning by SQL: PREPARE, DECLARE, and what runs texts made elsewhere. */
+/**
+ * Texts that may take a name away or give it another meaning by SQL: PREPARE, DECLARE, CLOSE, and what runs texts made
+ * elsewhere. SECURITY: the body of a DO can spell its words with escapes (`E'\105XECUTE …'`), so DO itself counts.
+ */
 export function takesNames(bytes: Uint8Array): boolean {
-  // The words are ASCII in every client encoding; what the other bytes mean does not matter here.
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-  return /prepare|declare|execute/i.test(text);
+  return /prepare|declare|execute|deallocate|discard|\bclose\b|\bcall\b|\bdo\b(?!\s+(?:nothing|update)\b)/i.test(
+    asAscii(bytes),
+  );
+}
+
+/** Texts that may make a function of whose text nothing can be told: from then on every statement may do the above. */
+export function makesCode(bytes: Uint8Array): boolean {
+  const text = asAscii(bytes);
+  return /\bcreate\b/i.test(text) && /\b(?:function|procedure)\b/i.test(text);
+}
+
+/** SQL's words are ASCII in every client encoding; what the other bytes mean does not matter here. */
+function asAscii(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 export function keepPrepared(
