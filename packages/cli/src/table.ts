@@ -9,6 +9,8 @@ export interface Column<Row> {
   readonly show: (row: Row) => string;
   /** For pipes, where it differs: exact times instead of relative ones. */
   readonly plain?: (row: Row) => string;
+  /** Left out of a terminal that is too narrow for all; of several the last goes first. */
+  readonly spare?: boolean;
 }
 
 const gap = "  ";
@@ -16,7 +18,8 @@ const narrowestCells = 8;
 
 /**
  * Lines of a table that fits into `width` cells: a heading, then a line a row. Where the columns do not fit, the widest
- * gives way, but never the first one: it names the row, and is there to be copied. `heading` styles the first line.
+ * gives way, but never the first one: it names the row, and is there to be copied. Where that is not enough, spare columns
+ * are left out; those in which nothing stands always are. `heading` styles the first line.
  */
 export function formatTable<Row>(
   columns: readonly Column<Row>[],
@@ -24,17 +27,22 @@ export function formatTable<Row>(
   width: number,
   heading: (text: string) => string,
 ): string[] {
-  const table = [
-    columns.map((column) => column.heading),
-    ...rows.map((row) => columns.map((column) => clean(column.show(row)))),
-  ];
-  const widths = shrink(
-    columns.map((_, index) => Math.max(...table.map((cells) => widthOf(cells[index] ?? "")))),
-    width - gap.length * (columns.length - 1),
+  const drawn = chooseColumns(
+    columns
+      .map((column) => drawColumn(column, rows))
+      .filter(({ cells }) => cells.slice(1).some((cell) => cell !== "")),
+    width,
   );
-  return table.map((cells, index) => {
-    const text = cells
-      .map((cell, column) => pad(truncate(cell, widths[column] ?? 0), widths[column] ?? 0))
+  const widths = shrink(
+    drawn.map((column) => column.width),
+    width - gap.length * (drawn.length - 1),
+  );
+  return ["", ...rows].map((_, index) => {
+    const text = drawn
+      .map(({ cells }, column) => {
+        const cellWidth = widths[column] ?? 0;
+        return pad(truncate(cells[index] ?? "", cellWidth), cellWidth);
+      })
       .join(gap)
       .trimEnd();
     return index === 0 ? heading(text) : text;
@@ -46,6 +54,34 @@ export function formatPlain<Row>(columns: readonly Column<Row>[], rows: readonly
   return rows.map((row) =>
     columns.map((column) => clean((column.plain ?? column.show)(row))).join("\t"),
   );
+}
+
+/** A column with its heading as the first cell. */
+interface DrawnColumn {
+  readonly cells: readonly string[];
+  readonly width: number;
+  readonly spare: boolean;
+}
+
+function drawColumn<Row>(
+  { heading, show, spare = false }: Column<Row>,
+  rows: readonly Row[],
+): DrawnColumn {
+  const cells = [heading, ...rows.map((row) => clean(show(row)))];
+  return { cells, width: Math.max(...cells.map(widthOf)), spare };
+}
+
+/** Without the spare ones that would not even fit when all have given way. */
+function chooseColumns(columns: readonly DrawnColumn[], width: number): readonly DrawnColumn[] {
+  const narrowest = columns.reduce(
+    (sum, column, index) =>
+      sum + (index === 0 ? column.width : gap.length + Math.min(column.width, narrowestCells)),
+    0,
+  );
+  const last = columns.findLastIndex(({ spare }) => spare);
+  return narrowest <= width || last === -1
+    ? columns
+    : chooseColumns(columns.toSpliced(last, 1), width);
 }
 
 function shrink([first = 0, ...others]: readonly number[], available: number): number[] {

@@ -41,6 +41,27 @@ describe("Terminal", () => {
   });
 });
 
+describe("a table that is too wide", () => {
+  const columns = [
+    { heading: "ID", show: () => "req_7k2m9x4q" },
+    { heading: "PROFILE", show: () => "read-write", spare: true },
+    { heading: "PROBLEM", show: () => "" },
+    { heading: "DEVICE", show: () => "alice-laptop", spare: true },
+    { heading: "REASON", show: () => "order 4711 is stuck" },
+  ];
+  it.each([
+    [60, "req_7k2m9x4q  read-write  alice-laptop  order 4711 is stuck"],
+    [46, "req_7k2m9x4q  read-wri…  alice-la…  order 471…"],
+    [41, "req_7k2m9x4q  read-write  order 4711 is …"],
+    [30, "req_7k2m9x4q  order 4711 is s…"],
+    [10, "req_7k2m9x4q  order 4…"],
+  ])("leaves out empty columns, and spare ones where narrowing is not enough: %i", (width, row) => {
+    const { context, written } = createFakeContext({ terminal: true, columns: width });
+    context.terminal.table(columns, [0]);
+    expect(written.stdout.split("\n")[1]).toBe(row);
+  });
+});
+
 describe("Terminal.ofProcess with JITDB_FORCE_TTY", () => {
   afterEach(() => {
     vi.restoreAllMocks();

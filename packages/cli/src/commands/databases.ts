@@ -18,11 +18,11 @@ interface Row {
 
 const columns: readonly Column<Row>[] = [
   { heading: "DATABASE", show: ({ database }) => database.name },
-  { heading: "ENGINE", show: ({ database }) => database.engine },
+  { heading: "ENGINE", spare: true, show: ({ database }) => database.engine },
   { heading: "PROFILE", show: ({ profile }) => profile.name },
   { heading: "AT MOST", show: ({ profile }) => formatDuration(profile.maxDurationSeconds * 1000) },
   { heading: "APPROVAL", show: ({ profile }) => profile.approval },
-  { heading: "WHAT IT GIVES", show: ({ profile }) => profile.description },
+  { heading: "WHAT IT GIVES", spare: true, show: ({ profile }) => profile.description },
 ];
 
 export const databasesCommand: CommandModule = {

@@ -60,15 +60,15 @@ function grantColumns(now: number): Column<GrantView>[] {
     { heading: "ID", show: (grant) => grant.id },
     { heading: "WHO", show: (grant) => grant.person },
     { heading: "DATABASE", show: (grant) => grant.database },
-    { heading: "PROFILE", show: (grant) => grant.profile },
+    { heading: "PROFILE", spare: true, show: (grant) => grant.profile },
     { heading: "STATE", show: (grant) => grant.end ?? grant.state },
     {
       heading: "ENDS",
       show: (grant) => relative(grant.endedAt ?? grant.endsAt, now),
       plain: (grant) => grant.endedAt ?? grant.endsAt,
     },
-    { heading: "USER", show: (grant) => grant.user },
-    { heading: "SESSIONS", show: (grant) => String(grant.openSessions) },
+    { heading: "USER", spare: true, show: (grant) => grant.user },
+    { heading: "SESSIONS", spare: true, show: (grant) => String(grant.openSessions) },
     { heading: "PROBLEM", show: (grant) => grant.userProblem ?? "" },
   ];
 }

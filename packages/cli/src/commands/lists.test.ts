@@ -45,7 +45,7 @@ const rows: Row[] = [
     argv: ["grants"],
     api: { grants: () => Promise.resolve({ grants: [sampleGrant()], next: null }) },
     terminal:
-      "ID                WHO    DATABASE     PROFILE    STATE   ENDS    USER   SESSIONS  PROBLEM\n" +
+      "ID                WHO    DATABASE     PROFILE    STATE   ENDS    USER   SESSIONS\n" +
       "grt_7k2m9x4qab3d  alice  prod-orders  read-only  active  in 29m  ready  1\n",
     pipe: "grt_7k2m9x4qab3d\talice\tprod-orders\tread-only\tactive\t2026-11-23T12:29:00.000Z\tready\t1\t\n",
   },

@@ -80,15 +80,17 @@ function requestColumns(now: number): Column<RequestView>[] {
     { heading: "STATE", show: (request) => request.state },
     { heading: "WHO", show: (request) => request.person },
     { heading: "DATABASE", show: (request) => request.database },
-    { heading: "PROFILE", show: (request) => request.profile },
+    { heading: "PROFILE", spare: true, show: (request) => request.profile },
     { heading: "FOR", show: (request) => formatDuration(request.durationSeconds * 1000) },
     {
       heading: "ASKED",
+      spare: true,
       show: (request) => relative(request.createdAt, now),
       plain: (request) => request.createdAt,
     },
     {
       heading: "DEVICE",
+      spare: true,
       show: ({ device }) => (device.confirmed ? device.label : `${device.label}, new`),
     },
     { heading: "REASON", show: (request) => request.reason },

@@ -68,20 +68,20 @@ function sessionColumns(now: number): Column<SessionView>[] {
     { heading: "ID", show: (session) => session.id },
     { heading: "WHO", show: (session) => session.person },
     { heading: "DATABASE", show: (session) => session.database },
-    { heading: "PROFILE", show: (session) => session.profile },
+    { heading: "PROFILE", spare: true, show: (session) => session.profile },
     {
       heading: "OPENED",
       show: (session) => relative(session.openedAt, now),
       plain: (session) => session.openedAt,
     },
-    { heading: "STATEMENTS", show: (session) => String(session.statements) },
+    { heading: "STATEMENTS", spare: true, show: (session) => String(session.statements) },
     {
       heading: "STATE",
       show: (session) => stateOf(session).replaceAll("_", " "),
       plain: stateOf,
     },
-    { heading: "FROM", show: (session) => session.address },
-    { heading: "APPLICATION", show: (session) => session.application },
+    { heading: "FROM", spare: true, show: (session) => session.address },
+    { heading: "APPLICATION", spare: true, show: (session) => session.application },
   ];
 }
 
