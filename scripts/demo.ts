@@ -87,8 +87,10 @@ async function prepare() {
   screen.say(
     `PostgreSQL ${installation.postgres.majorVersion} with the database orders at port ${installation.postgres.port}; jitdb-server at ${installation.url}.`,
   );
-  const alice = await installation.addPerson("alice", ["developers"]);
-  const bob = await installation.addPerson("bob", ["admins"]);
+  const [alice, bob] = await Promise.all([
+    installation.addPerson("alice", ["developers"]),
+    installation.addPerson("bob", ["admins"]),
+  ]);
   screen.say(
     "alice is a developer, bob an administrator. Both chose a password behind their set-up link.",
   );
@@ -123,9 +125,9 @@ function isAlive(pid: string): boolean {
 async function logIn(person: Person, { url }: Installation): Promise<void> {
   screen.title(`${person.name} logs in: the CLI shows a code, the browser asks who it is.`);
   screen.command(person.name, `jitdb login ${url}`);
-  const child = person.start(["login", url], { env: screen.environment });
+  const child = person.start(["login", url], screen.terminal);
   screen.follow(person.name, child);
-  const [link = ""] = await waitForOutput(child, "stderr", /https?:\/\/\S*user_code=\S+/);
+  const [link = ""] = await waitForOutput(child, "stdout", /https?:\/\/\S*user_code=\S+/);
   const page = await person.confirmLogin(link);
   screen.say(
     `         (in the browser: name, password, "Yes, let it in". ${page.text.slice(0, 80)}…)`,
@@ -150,11 +152,9 @@ async function requestAndApprove(alice: Person, bob: Person): Promise<void> {
   );
   const args = ["request", database, "--profile", "read-write", "--for", "1m"];
   screen.command(alice.name, `jitdb ${args.join(" ")} --reason "order 17 is stuck"`);
-  const asking = alice.start([...args, "--reason", "order 17 is stuck"], {
-    env: screen.environment,
-  });
+  const asking = alice.start([...args, "--reason", "order 17 is stuck"], screen.terminal);
   screen.follow(alice.name, asking);
-  await waitForOutput(asking, "stderr", /Waiting for approval/);
+  await waitForOutput(asking, "stdout", /Waiting for approval/);
   await show(bob, ["requests", "--inbox"]);
   const inbox: { requests: { id: string }[] } = JSON.parse(
     await bob.expect(["requests", "--inbox", "--json"]),
@@ -171,7 +171,7 @@ async function connectAndQuery(alice: Person, { url }: Installation) {
       : "alice queries. There is no psql here, so `jitdb sql` does it.",
   );
   const connection = isPsql ? await connect(alice) : undefined;
-  const client = connection?.client ?? builtinClient(alice, database, screen.environment);
+  const client = connection?.client ?? builtinClient(alice, database, screen.terminal);
   await query(alice, client, "SELECT id, item, status FROM app.orders WHERE id = 17");
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   screen.say(
@@ -186,13 +186,14 @@ async function connectAndQuery(alice: Person, { url }: Installation) {
 
 async function connect(alice: Person) {
   screen.command(alice.name, `jitdb connect ${database}`);
-  const child = alice.start(["connect", database], { env: screen.environment });
+  const child = alice.start(["connect", database], screen.terminal);
   closers.push(async () => {
     child.kill("SIGINT");
     await child;
   });
   screen.follow(alice.name, child);
-  const [line] = await waitForOutput(child, "stdout", /\S.*(?=\n)/);
+  const ready = /(psql "[^"\n]+")[\s\S]*--show-password/;
+  const [, line = ""] = await waitForOutput(child, "stdout", ready);
   return { child, client: psqlClient(alice, line) };
 }
 
@@ -263,7 +264,7 @@ async function offerToTry(installation: Installation, people: readonly Person[])
 async function show(person: Person, args: readonly string[]): Promise<void> {
   const shown = args.map((arg) => (/^[\w=./:-]+$/.test(arg) ? arg : `"${arg}"`)).join(" ");
   screen.command(person.name, `jitdb ${shown}`);
-  const child = person.start(args, { input: "", env: screen.environment });
+  const child = person.start(args, { input: "", ...screen.terminal });
   screen.follow(person.name, child);
   await succeed(child, `jitdb ${shown}`);
 }

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import type { Person } from "../../test/support/installation.ts";
+import type { ProgramOptions } from "../../test/support/programs.ts";
 import type { Running } from "./screen.ts";
 
 export interface Client {
@@ -39,10 +40,10 @@ export function psqlClient(person: Person, line: string): Client {
 export function builtinClient(
   person: Person,
   database: string,
-  env: Readonly<Record<string, string>>,
+  terminal: Pick<ProgramOptions, "env" | "isMerged">,
 ): Client {
   return {
     show: (sql) => `jitdb sql ${database} -c "${sql}"`,
-    run: (sql) => person.start(["sql", database, "-c", sql], { input: "", env }),
+    run: (sql) => person.start(["sql", database, "-c", sql], { input: "", ...terminal }),
   };
 }

@@ -2,6 +2,7 @@
 
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
+import type { ProgramOptions } from "../../test/support/programs.ts";
 
 /** A program that runs with pipes; awaited, it gives its exit code. */
 export interface Running extends PromiseLike<{ readonly exitCode?: number | undefined }> {
@@ -20,10 +21,11 @@ export class Screen {
   readonly #isColored = process.stdout.isTTY === true && !process.env["NO_COLOR"];
   readonly #who: string[] = [];
 
-  /** With these variables `jitdb` writes as to a terminal of the width that is left here. */
-  get environment(): Readonly<Record<string, string>> {
+  /** With these options a program writes as to a terminal of the width that is left here. */
+  get terminal(): Pick<ProgramOptions, "env" | "isMerged"> {
     const columns = Math.max(60, (process.stdout.columns ?? 120) - margin);
-    return { JITDB_FORCE_TTY: String(columns), ...(this.#isColored ? {} : { NO_COLOR: "1" }) };
+    const colors = this.#isColored ? {} : { NO_COLOR: "1" };
+    return { env: { JITDB_FORCE_TTY: String(columns), ...colors }, isMerged: true };
   }
 
   /** A heading between the steps. */

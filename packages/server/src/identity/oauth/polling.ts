@@ -4,11 +4,11 @@ import type { Clock } from "@jitdb/shared/ids";
 
 export const polling = {
   /** Told to the device. */
-  intervalMs: 2000,
+  intervalMs: 1000,
   /** Added each time that it asks too early, as the RFC has the device do. */
   slowDownMs: 5000,
   /** What the network may take off an interval. */
-  toleranceMs: 500,
+  toleranceMs: 250,
 } as const;
 
 interface Pace {
