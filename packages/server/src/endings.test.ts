@@ -45,6 +45,7 @@ beforeEach(async () => {
       created_at: 0,
     })
     .execute();
+  await logIn();
   await store.db
     .insertInto("devices")
     .values({
@@ -64,6 +65,24 @@ afterEach(async () => {
   await endings.stop();
   await store.close();
 });
+
+/** The provider's record of a login of the laptop, and a token of it. */
+async function logIn(): Promise<void> {
+  const common = {
+    payload: "{}",
+    grant_id: "login-1",
+    user_code: null,
+    expires_at: 1000,
+    consumed_at: null,
+  };
+  await store.db
+    .insertInto("oauth_artifacts")
+    .values([
+      { ...common, model: "Grant", id: "a", uid: alice },
+      { ...common, model: "RefreshToken", id: "b", uid: laptop },
+    ])
+    .execute();
+}
 
 function start(): void {
   endings = new Endings({
@@ -109,6 +128,26 @@ describe("endings", () => {
     await store.db.updateTable("devices").set({ revoked_at: 1 }).execute();
     const ended = nextEnd();
     bus.emit({ type: "device", id: laptop });
+    await ended;
+    expect(ends).toEqual(["device device-a"]);
+  });
+
+  it("end the tunnels of a device that was logged out or whose token was stolen (invariant 4)", async () => {
+    start();
+    bus.emit({ type: "device", id: laptop });
+    await store.db.deleteFrom("oauth_artifacts").execute();
+    const ended = nextEnd();
+    bus.emit({ type: "device", id: laptop });
+    await ended;
+    expect(ends).toEqual(["device device-a"]);
+  });
+
+  it("end the tunnels of devices whose logins a new password has ended (invariant 4)", async () => {
+    start();
+    bus.emit({ type: "person", id: alice });
+    await store.db.deleteFrom("oauth_artifacts").execute();
+    const ended = nextEnd();
+    bus.emit({ type: "person", id: alice });
     await ended;
     expect(ends).toEqual(["device device-a"]);
   });

@@ -7,6 +7,7 @@ import type { AccessService } from "./access/service.ts";
 import type { Trail } from "./audit/trail.ts";
 import type { Bus, Hint } from "./bus.ts";
 import type { Gateway } from "./gateway/gateway.ts";
+import { hasLogin } from "./identity/devices.ts";
 import { type Repeated, repeat } from "./repeat.ts";
 import type { Store } from "./store/store.ts";
 
@@ -15,6 +16,8 @@ export const endingLimits = {
   longestRestMs: 1000,
   shortestRestMs: 20,
 } as const;
+
+const loginEnded = "The login of this device was ended.";
 
 export interface EndingsPorts {
   readonly access: Pick<AccessService, "sweep">;
@@ -108,18 +111,35 @@ export class Endings {
       this.#sweeps.wake();
       await gateway.endPerson(id, "The account was disabled.");
     }
+    // SECURITY: a new password ends all logins, and what they opened with them (invariant 4).
+    for (const device of await this.#loggedOut("person_id", id)) {
+      await gateway.endDevice(device, loginEnded);
+    }
   }
 
+  /** Revoked, logged out, or its token was stolen. */
   async #followDevice(id: DeviceId): Promise<void> {
-    const { store, gateway } = this.#ports;
-    const device = await store.db
-      .selectFrom("devices")
-      .select("revoked_at")
-      .where("id", "=", id)
-      .executeTakeFirst();
-    if (device?.revoked_at != null) {
-      await gateway.endDevice(id, "The login of this device was revoked.");
+    for (const device of await this.#loggedOut("devices.id", id)) {
+      await this.#ports.gateway.endDevice(device, loginEnded);
     }
+  }
+
+  /** Of these devices, those that no login allows anything any more. */
+  async #loggedOut(
+    column: "devices.id" | "person_id",
+    value: DeviceId | PersonId,
+  ): Promise<DeviceId[]> {
+    const { store, clock } = this.#ports;
+    const devices = await store.db
+      .selectFrom("devices")
+      .innerJoin("people", "people.id", "devices.person_id")
+      .select("devices.id")
+      .where(column, "=", value)
+      .where((where) =>
+        where.or([where("revoked_at", "is not", null), where.not(hasLogin(where, clock.now()))]),
+      )
+      .execute();
+    return devices.map(({ id }) => id);
   }
 
   #report(error: unknown): void {
