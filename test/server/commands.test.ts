@@ -229,7 +229,7 @@ describe("users", () => {
     await initialise();
     const { exitCode, stderr } = await run(["users", "add", "Alice!"]);
     expect(exitCode).toBe(2);
-    expect(stderr).toMatch(/^error: name: lower-case letters/);
+    expect(stderr).toMatch(/^error: The name "Alice!" will not do: lower-case letters/);
   });
 });
 
@@ -238,7 +238,7 @@ describe("the command line", () => {
     const { exitCode, stderr } = await run(["strat"]);
     expect([exitCode, stderr]).toEqual([
       2,
-      "error: unknown command 'strat'\n(Did you mean start?)",
+      "error: Unknown command 'strat'.\nhint: Did you mean start?",
     ]);
   });
 

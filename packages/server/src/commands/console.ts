@@ -15,9 +15,10 @@ export function checkCommand<T>(schema: z.ZodType<T>, command: object, help: str
   const checked = schema.safeParse(command);
   if (!checked.success) {
     const [issue] = checked.error.issues;
-    throw new JitdbError("usage.invalid", `${issue?.path[0]?.toString()}: ${issue?.message}.`, {
-      hint: `See \`${help}\`.`,
-    });
+    const field = String(issue?.path[0]);
+    const given = JSON.stringify(Object.entries(command).find(([name]) => name === field)?.[1]);
+    const message = `The ${field} ${given} will not do: ${issue?.message}.`;
+    throw new JitdbError("usage.invalid", message, { hint: `See \`${help}\`.` });
   }
   return checked.data;
 }

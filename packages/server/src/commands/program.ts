@@ -21,6 +21,8 @@ export function createProgram(terminal: Terminal): Command {
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.say(text.trimEnd()),
+      // main.ts says it, in the form of every other error.
+      outputError: () => undefined,
     });
   addTry(program, terminal);
   addInit(program, terminal);

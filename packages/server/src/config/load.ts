@@ -82,7 +82,9 @@ function readConfigFile(file: string): Buffer {
 }
 
 function unreadable(file: string, cause: unknown): JitdbError {
-  return new JitdbError("config.invalid", `${file} can't be read.`, {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
+  const message = code === "ENOENT" ? `There is no ${file}.` : `${file} can't be read (${code}).`;
+  return new JitdbError("config.invalid", message, {
     cause,
     hint: "Write one with `jitdb-server init`, or name another with --config.",
   });
