@@ -3,7 +3,7 @@
 import { runTool } from "./run-tool.ts";
 
 const checks: readonly (readonly [tool: string, ...args: string[]])[] = [
-  ["biome", "ci", "--error-on-warnings", "."],
+  ["biome", "ci", "--error-on-warnings", `--colors=${process.stdout.isTTY ? "force" : "off"}`, "."],
   ["tsc", "--noEmit", "-p", "tsconfig.json"],
   ["tsc", "--noEmit", "-p", "packages/shared/tsconfig.json"],
   ["knip"],
