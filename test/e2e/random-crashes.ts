@@ -1,0 +1,187 @@
+// People work, grants begin and end, and the server is killed again and again at random moments. What must hold at the end:
+// no role, no session past its end, no statement without its record. One run for the integration tests, a long one for the soak.
+
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "../support/eventually.ts";
+import type { Person } from "../support/installation.ts";
+import type { Company } from "./company.ts";
+import { statementsInLog } from "./server-log.ts";
+
+export interface CrashRun {
+  readonly kills: number;
+  readonly seed: number;
+}
+
+export interface CrashReport {
+  /** Statements that people saw the answer of. */
+  readonly answered: number;
+  /** Statements in the database's own log: what the audit is held against. */
+  readonly logged: number;
+  /** Sessions that the database had later than it may: a sentence each. */
+  readonly overdue: readonly string[];
+  /** Statements in the database's own log that the audit does not have. */
+  readonly unrecorded: readonly string[];
+  readonly rolesLeft: readonly string[];
+  readonly brokenChainAt: number | undefined;
+  /** Users that were planned and whose end is not on record. */
+  readonly usersWithoutEnd: readonly string[];
+}
+
+const limits = {
+  /** Between a server that is ready and its next crash, at the most. */
+  longestLifeMs: 1500,
+  /** The promise is a second; this machine has two cores and starts a server each second. */
+  graceMs: 2000,
+  grant: "3s",
+  lookMs: 100,
+} as const;
+
+/** The seed of JITDB_SEED, or one that nobody has seen. Printed, so that a failure can be repeated. */
+export function chooseSeed(): number {
+  const seed = Number(process.env["JITDB_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`JITDB_SEED=${seed}`);
+  return seed;
+}
+
+/** A company whose PostgreSQL logs every statement with `log_line_prefix = '%u '`, and the people who work there. */
+export async function crashAtRandom(
+  company: Company,
+  people: readonly Person[],
+  { kills, seed }: CrashRun,
+): Promise<CrashReport> {
+  const random = mulberry32(seed);
+  const run = new Run(company);
+  const work = [...people.map((person) => run.work(person)), run.watch()];
+  for (let kill = 0; kill < kills; kill++) {
+    await delay(random() * limits.longestLifeMs);
+    await run.crash();
+  }
+  run.stop();
+  await Promise.all(work);
+  return await run.report();
+}
+
+class Run {
+  readonly #company: Company;
+  #isOver = false;
+  #answered = 0;
+  #number = 0;
+  /** Epoch ms since when the server can be reached; undefined while it is dead. */
+  #readySince: number | undefined = Date.now();
+  readonly #seen: { readonly at: number; readonly user: string; readonly readySince: number }[] =
+    [];
+
+  constructor(company: Company) {
+    this.#company = company;
+  }
+
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  async crash(): Promise<void> {
+    const { installation } = this.#company;
+    this.#readySince = undefined;
+    await installation.killServer();
+    await installation.startServer();
+    this.#readySince = Date.now();
+  }
+
+  /** Asks for access, uses it while it lasts, and asks again; whatever fails because the server died is tried again. */
+  async work(person: Person): Promise<void> {
+    while (!this.#isOver) {
+      const args = ["request", "prod-orders", "--for", limits.grant, "--profile", "read-write"];
+      const { exitCode } = await person.run([...args, "--no-wait"]);
+      for (let isLive = exitCode === 0; isLive && !this.#isOver; ) {
+        isLive = await this.#query(person);
+      }
+    }
+  }
+
+  async #query(person: Person): Promise<boolean> {
+    const statements = Array.from({ length: 8 }, () => {
+      this.#number += 1;
+      return `SELECT 'statement ${this.#number} of ${person.name}', pg_sleep(0.05)`;
+    });
+    const args = ["sql", "prod-orders", "--format", "csv"];
+    const { exitCode, stdout } = await person.run([
+      ...args,
+      ...statements.flatMap((sql) => ["-c", sql]),
+    ]);
+    this.#answered += stdout.match(/statement \d+ of/g)?.length ?? 0;
+    // 8: the grant has ended; 9: there is none.
+    return exitCode !== 8 && exitCode !== 9;
+  }
+
+  /** Looks at the database's sessions as long as anybody works. */
+  async watch(): Promise<void> {
+    while (!this.#isOver) {
+      const rows = await this.#company.installation.asSuperuser<{ usename: string }>(
+        "SELECT DISTINCT usename FROM pg_stat_activity WHERE usename LIKE 'jit\\_%'",
+      );
+      const at = Date.now();
+      for (const { usename: user } of rows) {
+        this.#seen.push({ at, user, readySince: this.#readySince ?? at });
+      }
+      await delay(limits.lookMs);
+    }
+  }
+
+  async report(): Promise<CrashReport> {
+    const { installation } = this.#company;
+    await eventually(
+      "no role is left",
+      async () => (await installation.ephemeralUsers()).length === 0,
+      15_000,
+    );
+    const isWhole = async () => {
+      const journal = await this.#company.journal();
+      return journal.of("user.dropped").length >= journal.of("user.planned").length && journal;
+    };
+    const journal =
+      (await eventually("the ends are on record", isWhole).catch(() => undefined)) ??
+      (await this.#company.journal());
+    const granted = new Map(journal.of("request.granted").map((one) => [one.grant, one.endsAt]));
+    const planned = journal.of("user.planned");
+    const dropped = new Set(journal.of("user.dropped").map(({ user }) => user));
+    const endOf = new Map(
+      planned.map(({ user, grant }) => [user, Date.parse(granted.get(grant) ?? "")]),
+    );
+    const recorded = journal.statements();
+    const log = await readFile(installation.postgres.serverLog, "utf8");
+    const logged = statementsInLog(log, /^jit_/);
+    return {
+      answered: this.#answered,
+      logged: logged.length,
+      overdue: this.#seen.flatMap(({ at, user, readySince }) => {
+        const lateMs = at - Math.max(endOf.get(user) ?? 0, readySince);
+        return lateMs > limits.graceMs ? [`${user} had a session ${lateMs} ms after its end`] : [];
+      }),
+      unrecorded: logged.filter((statement) => !recorded.has(statement)),
+      rolesLeft: await installation.ephemeralUsers(),
+      brokenChainAt: journal.firstBreak(),
+      usersWithoutEnd: planned.map(({ user }) => user).filter((user) => !dropped.has(user)),
+    };
+  }
+}
+
+/** A small generator with a seed (Tommy Ettinger's mulberry32). */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** What every report has to say. */
+export const nothingLost: Partial<CrashReport> = {
+  overdue: [],
+  unrecorded: [],
+  rolesLeft: [],
+  brokenChainAt: undefined,
+  usersWithoutEnd: [],
+};
