@@ -126,7 +126,7 @@ describe("jitdb-server devices", () => {
     });
     expect(await onServer("confirm", "Alice!")).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringMatching(/^error: person: lower-case letters/),
+      stderr: expect.stringMatching(/^error: The person "Alice!" will not do: lower-case letters/),
     });
   });
 
@@ -140,7 +140,7 @@ describe("jitdb-server devices", () => {
       const { exitCode, stderr } = await connected;
       expect({ exitCode, stderr }).toMatchObject({
         exitCode: 3,
-        stderr: expect.stringContaining("The login of this device was revoked."),
+        stderr: expect.stringContaining("The login of this device was ended."),
       });
     } finally {
       connected.kill("SIGKILL");
