@@ -204,6 +204,9 @@ class InsecureLogin extends Error {}
 class GuardedClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
+    // The pool listens while a connection rests. One that breaks in use tells by its next query; without a listener that
+    // would be the end of the process, and of everybody's sessions.
+    this.on("error", () => {});
     for (const method of ["authenticationCleartextPassword", "authenticationMD5Password"]) {
       // Registered before pg's own listener: nothing is written to a connection that is destroyed.
       this.connection.on(method, () =>
