@@ -209,7 +209,12 @@ export interface AuditFields {
 
   "tunnel.opened": { readonly tunnel: string; readonly software: string };
   "tunnel.closed": { readonly tunnel: string; readonly reason: string };
-  "tunnel.refused": { readonly reason: string; readonly code?: string };
+  "tunnel.refused": {
+    readonly reason: string;
+    readonly code?: string;
+    /** Refusals of strangers since the last record that had no record of their own: they came too fast. */
+    readonly unrecorded?: number | undefined;
+  };
 
   "session.opened": {
     readonly profile: string;

@@ -143,7 +143,9 @@ export class Gateway {
 
   /** Ends everything with a word to everybody; resolves when all is closed and on record. */
   async close(reason: string): Promise<void> {
-    const error = new JitdbError("tunnel.going_away", `The server stops: ${reason}.`);
+    const error = new JitdbError("tunnel.going_away", "The server is stopping.", {
+      detail: reason,
+    });
     this.#stopping = error;
     clearInterval(this.#ticks);
     const sessions = endAll(this.#live.all(), "server_stopped", error);

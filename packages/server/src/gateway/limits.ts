@@ -1,6 +1,6 @@
 // Every limit of the gateway.
 
-import type { Rate } from "./tunnels/rate-limit.ts";
+import type { Rate } from "../rate-limit.ts";
 import type { TunnelEndOptions } from "./tunnels/tunnel-end.ts";
 
 export interface GatewayLimits {

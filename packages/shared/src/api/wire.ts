@@ -24,11 +24,14 @@ export const name = z
     "lower-case letters, digits, '.', '_' and '-', at most 63, starting with a letter or digit",
   );
 
-/** Free text of a person: one line, no control characters, so that it can forge neither a terminal nor a record. */
+/** Free text of a person: one line that can forge neither a terminal nor a record, nor read as other than it is written. */
 export const sentence = z
   .string()
   .max(500)
-  .regex(/^\P{Cc}*$/u, "one line without control characters");
+  .regex(
+    /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u,
+    "one line without control characters",
+  );
 
 export const page = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(50),

@@ -9,10 +9,10 @@ import type { Journal } from "../../audit/journal.ts";
 import type { AuditEvent } from "../../audit/record.ts";
 import type { Authenticator } from "../../identity/authenticator.ts";
 import type { Caller } from "../../identity/caller.ts";
+import { RateLimit } from "../../rate-limit.ts";
 import type { GatewayLimits } from "../limits.ts";
 import type { Turn } from "../turn.ts";
 import type { MessageBuffers } from "./message-buffers.ts";
-import { RateLimit } from "./rate-limit.ts";
 import type { StreamEnd } from "./stream-end.ts";
 import { TunnelEnd, type TunnelOwner } from "./tunnel-end.ts";
 
@@ -71,10 +71,12 @@ export class Tunnel implements TunnelOwner {
   }
 
   /** Ends the tunnel whose token is over: its agent had all the time to send a new one. */
-  checkToken(): void {
-    if (this.#ports.clock.now() >= this.#caller.tokenExpiresAt) {
+  checkToken(): boolean {
+    const isGood = this.#ports.clock.now() < this.#caller.tokenExpiresAt;
+    if (!isGood) {
       this.close(new JitdbError("login.expired", "The login has expired."));
     }
+    return isGood;
   }
 
   hello({ software }: HelloMap): void {
@@ -82,7 +84,9 @@ export class Tunnel implements TunnelOwner {
   }
 
   open(stream: StreamEnd, open: OpenMap): void {
-    this.checkToken();
+    if (!this.checkToken()) {
+      return;
+    }
     const { openSession, cancel } = this.#ports;
     const [limit, serve] =
       open.kind === "session" ? [this.#opens, openSession] : [this.#cancels, cancel];

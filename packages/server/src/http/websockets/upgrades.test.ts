@@ -26,6 +26,7 @@ const alice: Caller = {
 };
 
 let server: Server;
+let nowMs = 0;
 let upgrades: { close(): Promise<void> };
 let records: AuditEvent[];
 let seen: Credentials[];
@@ -51,6 +52,7 @@ beforeEach(async () => {
     journal: { record: (event) => records.push(event) },
     logger: pino({ enabled: false }),
     random: { bytes: (count) => new Uint8Array(count) },
+    clock: { now: () => nowMs },
     endpoints: [
       {
         path: "/api/v1/tunnel",
@@ -114,6 +116,18 @@ describe("an upgrade (invariant 10)", () => {
     expect(socket.protocol).toBe("jitdb.tunnel.v1");
     expect(records).toEqual([]);
     socket.terminate();
+  });
+
+  it("of strangers is on record at a rate that fills no disk, and the rest is counted", async () => {
+    const stranger = { headers: { authorization: "" } };
+    for (let count = 0; count < 103; count += 1) {
+      expect((await refusal(stranger)).status).toBe(401);
+    }
+    expect(records).toHaveLength(100);
+    nowMs += 1000;
+    await refusal(stranger);
+    expect(records).toHaveLength(101);
+    expect(records.at(-1)).toMatchObject({ kind: "tunnel.refused", unrecorded: 3 });
   });
 
   it("never compresses, though the client offers it", async () => {

@@ -5,12 +5,13 @@ import { once } from "node:events";
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
-import { type Random, randomBase32 } from "@jitdb/shared/ids";
+import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Journal } from "../../audit/journal.ts";
 import type { Authenticator } from "../../identity/authenticator.ts";
 import type { Caller } from "../../identity/caller.ts";
+import { type Rate, RateLimit } from "../../rate-limit.ts";
 import { calledUrl } from "../authentication.ts";
 import type { TrustedProxies } from "../proxies.ts";
 import { refuse } from "../refusal.ts";
@@ -33,8 +34,12 @@ export interface UpgradePorts {
   readonly journal: Pick<Journal, "record">;
   readonly logger: Logger;
   readonly random: Random;
+  readonly clock: Clock;
   readonly endpoints: readonly WebSocketEndpoint[];
 }
+
+/** Refusals of callers without a login that get a record each. */
+const strangerRecords: Rate = { burst: 100, perSecond: 1 };
 
 /** How long connections may take to close before they are cut. */
 const closeTimeoutMs = 1000;
@@ -83,10 +88,14 @@ class Door {
   readonly #ports: UpgradePorts;
   readonly #connections = new Map<string, number>();
   readonly #webSockets: WebSocketServer;
+  /** SECURITY: nobody without a login may fill the journal's disk, which would stop everybody's statements. */
+  readonly #strangers: RateLimit;
+  #unrecorded = 0;
 
   constructor(endpoint: WebSocketEndpoint, ports: UpgradePorts) {
     this.#endpoint = endpoint;
     this.#ports = ports;
+    this.#strangers = new RateLimit(strangerRecords, ports.clock);
     this.#webSockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -158,9 +167,17 @@ class Door {
     const requestId = randomBase32(random, 12);
     const level = error.forms.http >= 500 ? "error" : "info";
     logger[level]({ err: error, cause: error.cause, requestId, address }, "upgrade refused");
+    if (caller === undefined && !this.#strangers.take()) {
+      this.#unrecorded += 1;
+      refuse(socket, error, requestId);
+      return;
+    }
+    const unrecorded = this.#unrecorded === 0 ? undefined : this.#unrecorded;
+    this.#unrecorded = 0;
     try {
       journal.record({
         kind: "tunnel.refused",
+        unrecorded,
         code: error.code,
         reason: `${this.#endpoint.path}: ${error.message}`,
         address,
