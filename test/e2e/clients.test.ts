@@ -202,7 +202,7 @@ describe("a cancel", () => {
   test("at Ctrl-C in psql ends the query, and the session lives", async (context) => {
     requireProgram("psql", context);
     // util-linux's script gives psql a terminal, where Ctrl-C is not its end.
-    const child = execa("script", ["-qec", "psql -X -A -t", "/dev/null"], {
+    const child = execa("script", ["-qec", `${findProgram("psql")} -X -A -t`, "/dev/null"], {
       env: { ...clientEnvironment(door), TERM: "dumb", PAGER: "cat" },
       extendEnv: false,
       reject: false,

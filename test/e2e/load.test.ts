@@ -64,7 +64,6 @@ test("250 MB of rows pass through in bounded memory (invariant 11)", async () =>
     received.bytes = await drain(wire, rows(250));
   });
   wire.stream.socket.destroy();
-  console.log(received, grown);
   expect(received.bytes).toBeGreaterThan(250 * 1000 * 1000);
   expect(grown.agent).toBeLessThan(64 * megabyte);
   expect(grown.server).toBeLessThan(64 * megabyte);
@@ -86,7 +85,6 @@ test("a reader that stops costs bounded memory and slows nobody down (invariant 
       await eventually("its session is gone", async () => (await company.backends()).length === 1);
     }
   });
-  console.log(alone, beside, grown);
   const best = (rates: readonly number[]) => Math.max(...rates);
   expect(best(beside)).toBeGreaterThan(0.8 * best(alone));
   expect(grown.agent).toBeLessThan(64 * megabyte);

@@ -57,7 +57,7 @@ test("a user that gives itself a password and comes past the gateway is dead wit
     user,
     password: "a password of my own",
   });
-  const ended = new Promise<Error>((resolve) => outside.once("error", resolve));
+  const ended = new Promise<Error>((resolve) => outside.on("error", resolve));
   await outside.connect();
   const connectedAt = Date.now();
   const found = await outside.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");

@@ -115,6 +115,7 @@ export class Installation {
   readonly url: string;
   readonly #serverHome: string;
   #server: Child | undefined;
+  #serverLog = "";
 
   constructor(folder: string, postgres: RunningPostgres, url: string) {
     this.folder = folder;
@@ -125,6 +126,11 @@ export class Installation {
 
   get serverFolder(): string {
     return this.#serverHome;
+  }
+
+  /** What the server has written on stderr, over all of its starts. */
+  get serverLog(): string {
+    return this.#serverLog;
   }
 
   get serverPid(): number | undefined {
@@ -146,7 +152,9 @@ export class Installation {
   /** Starts the server, and waits until it is ready. */
   async startServer(env: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#server = startProgram("jitdb-server", ["start"], { home: this.#serverHome, env });
-    this.#server.stderr?.resume();
+    this.#server.stderr?.on("data", (chunk) => {
+      this.#serverLog += String(chunk);
+    });
     await waitForOutput(this.#server, "stdout", /^Ready: /m);
   }
 

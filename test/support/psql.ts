@@ -61,7 +61,7 @@ export function clientEnvironment(door: Pick<Reachable, "environment">): Record<
 
 /** Runs psql without a configuration of its own. */
 export function psql(door: Pick<Reachable, "environment">, args: readonly string[], input = "") {
-  return execa("psql", ["-X", "-w", "-q", "-A", "-t", ...args], {
+  return execa(findProgram("psql") ?? "psql", ["-X", "-w", "-q", "-A", "-t", ...args], {
     env: clientEnvironment(door),
     extendEnv: false,
     reject: false,
