@@ -80,7 +80,7 @@ export async function runProgram(
 
 /** Waits until what a child has written on a stream matches, and gives the match. */
 export async function waitForOutput(
-  child: Child,
+  child: Pick<Child, "stdout" | "stderr">,
   stream: "stdout" | "stderr",
   pattern: RegExp,
   deadlineMs = 20_000,

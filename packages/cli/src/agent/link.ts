@@ -60,7 +60,7 @@ export class TunnelLink {
     socket.on("error", () => {
       // `close` follows with all that can be said.
     });
-    socket.on("close", (code) => this.#end(this.#lossOf(code)));
+    socket.on("close", () => this.#end(this.#loss()));
     this.#heartbeat = setInterval(
       () => this.#beat(),
       options.heartbeatMs ?? linkLimits.heartbeatMs,
@@ -218,9 +218,9 @@ export class TunnelLink {
     return readyState === OPEN && bufferedAmount < linkLimits.maxBufferedBytes;
   }
 
-  #lossOf(closeCode: number): JitdbError {
+  #loss(): JitdbError {
     return this.#goaway === undefined
-      ? new JitdbError("tunnel.lost", `The connection to the server was lost (${closeCode}).`, {
+      ? new JitdbError("tunnel.lost", "The connection to the server was lost.", {
           hint: "Connect again; jitdb restores its tunnel by itself.",
         })
       : toStreamError(this.#goaway);

@@ -5,7 +5,7 @@ import { JitdbError } from "@jitdb/shared/errors";
 import type { Context } from "../context.ts";
 import { pickGrant } from "../pick.ts";
 import type { Spinner } from "../terminal.ts";
-import { line } from "../text.ts";
+import { clean, line } from "../text.ts";
 import { describeEnd } from "./grant-watch.ts";
 
 /** How often it is looked whether the user is there. */
@@ -24,9 +24,10 @@ export async function usableGrant(
 }
 
 async function awaitUser(context: Context, picked: GrantView): Promise<GrantView> {
+  const { terminal } = context;
   const api = await context.api();
   const signal = context.interruption();
-  const spinner = await context.terminal.spinner(describeWait(picked));
+  const spinner = await terminal.spinner(describeWait(picked));
   try {
     return checkUsable(await poll(picked, signal, spinner));
   } catch (cause) {
@@ -39,8 +40,13 @@ async function awaitUser(context: Context, picked: GrantView): Promise<GrantView
     let current = grant;
     while (current.state === "active" && current.user === "preparing") {
       await context.pause(lookMs, stop);
+      const before = current.userProblem;
       current = await api.grant(current.id);
       shown.update(describeWait(current));
+      // Elsewhere than in a terminal updates are silent, and whoever reads a log must not wonder.
+      if (current.userProblem !== null && current.userProblem !== before && !terminal.interactive) {
+        terminal.say(clean(current.userProblem));
+      }
     }
     return current;
   }

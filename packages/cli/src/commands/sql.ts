@@ -4,6 +4,7 @@ import { open } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { JitdbError } from "@jitdb/shared/errors";
 import { type Agent, endedByPerson, startAgent } from "../agent/agent.ts";
+import { pending } from "../agent/pending.ts";
 import { usableGrant } from "../agent/usable-grant.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
@@ -70,14 +71,15 @@ export function parseSql(args: readonly string[], options: CommandOptions): SqlO
 
 export async function runSql(context: Context, options: SqlOptions): Promise<void> {
   const grant = await usableGrant(context, options.database);
-  const agent = await startAgent(context, grant);
+  const lost = pending<JitdbError>();
+  const agent = await startAgent(context, grant, { lost: lost.resolve });
   try {
     const { person: user, databaseName: database } = grant;
     const client = await SqlClient.open(agent.openStream, { user, database });
     await runOn(context, client, options, database);
     client.close();
   } catch (thrown) {
-    throw await explain(context, agent, thrown);
+    throw await explain(context, agent, lost.promise, thrown);
   } finally {
     agent.close(endedByPerson());
   }
@@ -158,15 +160,20 @@ async function readLines(path: string): Promise<AsyncIterable<string>> {
   return file.readLines();
 }
 
-/** How long to listen for a grant's end once its session has ended: the two come in either order. */
+/** How long to listen for the end of grant or tunnel once a session has ended: the two come in either order. */
 const endTimeoutMs = 1500;
 
-/** A session that ended because its grant did says so, whatever the database's last words were. */
-async function explain(context: Context, agent: Agent, thrown: unknown): Promise<unknown> {
+/** A session that ended because its grant or its tunnel did says so, whatever the database's last words were. */
+async function explain(
+  context: Context,
+  agent: Agent,
+  lost: Promise<JitdbError>,
+  thrown: unknown,
+): Promise<unknown> {
   if (!(thrown instanceof JitdbError && /^(database|tunnel)\./.test(thrown.code))) {
     return thrown;
   }
   agent.watch.look();
-  const end = await Promise.race([agent.watch.ended, context.pause(endTimeoutMs)]);
+  const end = await Promise.race([agent.failed, lost, context.pause(endTimeoutMs)]);
   return end ?? thrown;
 }

@@ -155,7 +155,8 @@ export class SqlClient implements StreamReceiver {
   }
 
   ended(error: JitdbError | undefined): void {
-    this.#end ??= error ?? new JitdbError("tunnel.lost", "The database closed the connection.");
+    this.#end ??=
+      error ?? new JitdbError("database.unavailable", "The database closed the connection.");
     this.#wake?.();
   }
 

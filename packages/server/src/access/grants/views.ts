@@ -151,10 +151,15 @@ function userProblem(user: LedgerRow | undefined): string | null {
   if (user?.state === "quarantined") {
     return "The database user could not be removed yet. It is locked, and an administrator was told.";
   }
-  if (user?.state === "planned" && user.attempts > 0 && user.end_due_at === null) {
-    return "The database did not let its user be made yet. jitdb keeps trying.";
+  if (user === undefined || user.last_error === null || user.state === "dropped") {
+    return null;
   }
-  return null;
+  if (user.end_due_at !== null) {
+    return "The database did not let its user be removed yet. jitdb keeps trying.";
+  }
+  return user.state === "planned"
+    ? "The database did not let its user be made yet. jitdb keeps trying."
+    : null;
 }
 
 const isoTime = (ms: number) => new Date(ms).toISOString();
