@@ -1,0 +1,106 @@
+// An installation with four people, for rows that need somebody to be logged in.
+
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { type Installation, type Person, startInstallation } from "../support/installation.ts";
+import { findPostgres } from "../support/postgres.ts";
+import type { WorldMaker } from "./run-faults.ts";
+import type { Scene } from "./scene.ts";
+
+export interface World {
+  readonly installation: Installation;
+  /** A developer: reads at once, writes with a DBA's approval and a reason. */
+  readonly alice: Person;
+  /** Developer and DBA. His own requests lapse within a second. */
+  readonly bob: Person;
+  /** A contractor on a new device: two DBAs have to approve. */
+  readonly carol: Person;
+  /** In a group that no policy names. */
+  readonly dave: Person;
+}
+
+const policies = `
+  - name: bob-reads
+    who: { people: [bob] }
+    databases: [prod-orders]
+    profiles: [read-only]
+    maxDuration: 1h
+    approval: { count: 1, groups: [dba] }
+    requestLifetime: 1s
+  - name: developers-read
+    who: { groups: [developers] }
+    databases: ["prod-*"]
+    profiles: [read-only]
+    maxDuration: 1h
+    approval: automatic
+  - name: developers-write
+    who: { groups: [developers] }
+    databases: [prod-orders]
+    profiles: [read-write]
+    maxDuration: 30m
+    approval: { count: 1, groups: [dba] }
+    reasonRequired: true
+  - name: contractors-read
+    who: { groups: [contractors] }
+    databases: [prod-orders]
+    profiles: [read-only]
+    maxDuration: 30m
+    approval: { count: 2, groups: [dba] }
+`;
+
+async function openWorld(): Promise<World> {
+  const postgres = (await findPostgres("system")) === undefined ? "embedded" : "system";
+  const installation = await startInstallation({ postgres, policies });
+  try {
+    const [alice, bob, carol, dave] = await Promise.all([
+      installation.addLoggedIn("alice", ["developers"], { confirmed: true }),
+      installation.addLoggedIn("bob", ["developers", "dba"], { confirmed: true }),
+      installation.addLoggedIn("carol", ["contractors"]),
+      installation.addLoggedIn("dave", ["support"]),
+    ]);
+    return { installation, alice, bob, carol, dave };
+  } catch (error) {
+    await installation.stop();
+    throw error;
+  }
+}
+
+export const jitdbWorld: WorldMaker<World> = {
+  open: openWorld,
+  close: ({ installation }) => installation.stop(),
+};
+
+/** The command runs as this person, on their device. */
+export function as(scene: Scene, person: Person, { installation }: World): void {
+  scene.home = person.home;
+  scene.name("server", installation.url);
+}
+
+/** The command runs on a copy of the person's device, so that the device itself stays as it is. */
+export async function asCopyOf(scene: Scene, person: Person, { installation }: World) {
+  await cp(join(person.home, ".jitdb"), join(scene.home, ".jitdb"), { recursive: true });
+  scene.name("server", installation.url);
+}
+
+/** Asks without waiting; gives the request's id. */
+export async function ask(person: Person, ...args: readonly string[]): Promise<string> {
+  const asked = await person.expect(["request", "prod-orders", "--no-wait", ...args]);
+  return asked.trim();
+}
+
+/** Asks for writing, which waits for an approval; taken back when the row is over. */
+export async function askToWrite(scene: Scene, person: Person, reason: string): Promise<string> {
+  const args = ["--profile", "read-write", "--for", "10m", "--reason", reason];
+  const id = await ask(person, ...args);
+  scene.after(() => person.run(["withdraw", id]));
+  return id;
+}
+
+/** A live grant to read, given back when the row is over. */
+export async function grantToRead(scene: Scene, person: Person, duration = "30m"): Promise<string> {
+  const asked = JSON.parse(
+    await person.expect(["request", "prod-orders", "--for", duration, "--json"]),
+  ) as { readonly grantId: string };
+  scene.after(() => person.run(["revoke", asked.grantId]));
+  return asked.grantId;
+}
