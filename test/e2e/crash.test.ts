@@ -82,21 +82,40 @@ class Killer {
   }
 }
 
-/** Does something that the killer may interrupt, until it has come true. */
-async function insist(killer: Killer, act: () => Promise<unknown>, isTrue: () => Promise<boolean>) {
+interface Goal {
+  /** What a person does; it fails when the server is killed under it, and is tried again. */
+  readonly act: () => Promise<unknown>;
+  /** What holds whenever a server has come back, whether or not the goal is reached. */
+  readonly holds?: () => Promise<unknown>;
+  readonly isReached: () => Promise<boolean>;
+}
+
+/** Goes on until the goal is reached, however often the server is killed. */
+async function insist(killer: Killer, { act, holds, isReached }: Goal): Promise<void> {
   for (let isDone = false; !isDone; ) {
     await killer.revive();
-    await act().catch(() => {
-      // The server was killed under it.
+    await act().catch((error: unknown) => {
+      if (!killer.isDead) {
+        throw error;
+      }
     });
-    isDone = await eventually("it is done, or the server was killed", async () =>
-      (await isTrue().catch(() => false)) || killer.isDead ? { is: !killer.isDead } : undefined,
-    ).then(({ is }) => is);
+    await holds?.();
+    await eventually(
+      "the goal is reached, or the server is killed",
+      async () => killer.isDead || (await isReached()),
+      20_000,
+    );
+    isDone = !killer.isDead;
   }
 }
 
-async function liveGrants(): Promise<{ id: string; user: string }[]> {
-  return JSON.parse(await company.alice.expect(["grants", "--json"])).grants;
+/** What the journal has of the newest grant. */
+async function newestGrant() {
+  const journal = await company.journal();
+  const grant = journal.of("request.granted").at(-1)?.grant;
+  const has = (kind: "user.created" | "grant.ended" | "user.dropped") =>
+    grant !== undefined && journal.of(kind).some((record) => record.grant === grant);
+  return { isMade: has("user.created"), isEnded: has("grant.ended"), isGone: has("user.dropped") };
 }
 
 /** The killer was where it matters: right at these, and at each only once. */
@@ -111,16 +130,16 @@ test.each(["asked", "answered"] as const)(
   "a server that is killed whenever a statement is %s leaves a grant usable, and nothing behind (invariant 31)",
   { timeout: 120_000 },
   async (moment) => {
+    const grantsBefore = (await company.journal()).of("request.granted").length;
     const making = new Killer(moment);
-    await insist(
-      making,
-      async () => {
-        if ((await liveGrants()).length === 0) {
+    await insist(making, {
+      async act() {
+        if ((await company.journal()).of("request.granted").length === grantsBefore) {
           await company.grant("10m");
         }
       },
-      async () => (await liveGrants())[0]?.user === "ready",
-    );
+      isReached: async () => (await newestGrant()).isMade,
+    });
     making.retire();
     expectPlaces(making, ["CREATE ROLE", "GRANT", "COMMIT"]);
     const door = await company.connect();
@@ -128,22 +147,20 @@ test.each(["asked", "answered"] as const)(
     const sleep = client.query("SELECT pg_sleep(600)").catch((error: unknown) => error);
     await eventually("it sleeps", () => company.runs("%pg_sleep%"));
     const ending = new Killer(moment);
-    await insist(
-      ending,
-      async () => {
-        if ((await liveGrants()).length > 0) {
+    await insist(ending, {
+      async act() {
+        if (!(await newestGrant()).isEnded) {
           await company.alice.expect(["revoke", door.ready.grant]);
         }
-        await eventually(
-          "no session is left, or the server was killed",
-          async () => ending.isDead || (await company.backends()).length === 0,
-          1500,
-        );
       },
-      async () =>
-        (await company.installation.ephemeralUsers()).length === 0 &&
-        (await company.grantView(door.ready.grant)).user === "gone",
-    );
+      async holds() {
+        // A second is promised; how exactly that is kept is end.test.ts's matter, this machine starts servers meanwhile.
+        const look = async () => ending.isDead || (await company.backends()).length === 0;
+        await eventually("no session is left, or the server is killed", look, 3000);
+      },
+      isReached: async () =>
+        (await newestGrant()).isGone && (await company.installation.ephemeralUsers()).length === 0,
+    });
     ending.retire();
     expectPlaces(ending, [
       "NOLOGIN",
@@ -159,11 +176,14 @@ test.each(["asked", "answered"] as const)(
   },
 );
 
-test("twenty crashes at random moments leave no role, no late session and no statement without its record (invariants 20, 31)", async () => {
+test("twenty crashes at random moments leave no role, no late session and no statement without its record (invariants 20, 31)", {
+  timeout: 120_000,
+}, async () => {
   const report = await crashAtRandom(company, [company.alice, company.bob], {
     kills: 20,
     seed: chooseSeed(),
   });
+  console.log(JSON.stringify({...report}).slice(0,600));
   expect(report).toMatchObject(nothingLost);
   expect(report.logged).toBeGreaterThanOrEqual(report.answered);
   expect(report.answered).toBeGreaterThan(20);

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../support/eventually.ts";
 import type { Person } from "../support/installation.ts";
-import type { Company } from "./company.ts";
+import type { Company, Door } from "./company.ts";
 import { statementsInLog } from "./server-log.ts";
 
 export interface CrashRun {
@@ -30,11 +30,12 @@ export interface CrashReport {
 
 const limits = {
   /** Between a server that is ready and its next crash, at the most. */
-  longestLifeMs: 1500,
+  longestLifeMs: 1200,
   /** The promise is a second; this machine has two cores and starts a server each second. */
   graceMs: 2000,
   grant: "3s",
   lookMs: 100,
+  retryMs: 50,
 } as const;
 
 /** The seed of JITDB_SEED, or one that nobody has seen. Printed, so that a failure can be repeated. */
@@ -91,27 +92,45 @@ class Run {
   /** Asks for access, uses it while it lasts, and asks again; whatever fails because the server died is tried again. */
   async work(person: Person): Promise<void> {
     while (!this.#isOver) {
-      const args = ["request", "prod-orders", "--for", limits.grant, "--profile", "read-write"];
-      const { exitCode } = await person.run([...args, "--no-wait"]);
-      for (let isLive = exitCode === 0; isLive && !this.#isOver; ) {
-        isLive = await this.#query(person);
+      const door = await this.#enter(person);
+      const state = { isOpen: door !== undefined };
+      void door?.child.then(() => {
+        state.isOpen = false;
+      });
+      while (door !== undefined && state.isOpen && !this.#isOver) {
+        await this.#query(door, person.name).catch(async () => {
+          // The server is dead, or the time is over.
+          await delay(limits.retryMs);
+        });
       }
+      door?.child.kill("SIGKILL");
+      await door?.child;
     }
   }
 
-  async #query(person: Person): Promise<boolean> {
-    const statements = Array.from({ length: 8 }, () => {
-      this.#number += 1;
-      return `SELECT 'statement ${this.#number} of ${person.name}', pg_sleep(0.05)`;
-    });
-    const args = ["sql", "prod-orders", "--format", "csv"];
-    const { exitCode, stdout } = await person.run([
-      ...args,
-      ...statements.flatMap((sql) => ["-c", sql]),
-    ]);
-    this.#answered += stdout.match(/statement \d+ of/g)?.length ?? 0;
-    // 8: the grant has ended; 9: there is none.
-    return exitCode !== 8 && exitCode !== 9;
+  async #enter(person: Person): Promise<Door | undefined> {
+    try {
+      await this.#company.grant(limits.grant, "read-write", person);
+      return await this.#company.connect([], person);
+    } catch {
+      // The server died under it. A grant that came of it ends by itself.
+      return undefined;
+    }
+  }
+
+  async #query(door: Door, name: string): Promise<void> {
+    const client = await door.client();
+    try {
+      while (!this.#isOver) {
+        this.#number += 1;
+        await client.query(`SELECT 'statement ${this.#number} of ${name}', pg_sleep(0.02)`);
+        this.#answered += 1;
+      }
+    } finally {
+      await client.end().catch(() => {
+        // It had ended before.
+      });
+    }
   }
 
   /** Looks at the database's sessions as long as anybody works. */
