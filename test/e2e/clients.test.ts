@@ -9,7 +9,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { prepareDatabase } from "../support/installation.ts";
-import { runProgram } from "../support/programs.ts";
+import { runProgram, waitForOutput } from "../support/programs.ts";
 import {
   clientEnvironment,
   findProgram,
@@ -276,9 +276,10 @@ describe("clients of all sorts", () => {
     await expect(wrong.connect()).rejects.toMatchObject({ code: "28P01" });
   });
 
-  test("find the password in the file that connect names", async (context) => {
+  test("connect by the line and the password file that connect prints", async (context) => {
     requireProgram("psql", context);
     const child = company.start(company.alice, ["connect", "prod-orders", "--port", "0"]);
+    const pasted = waitForOutput(child, "stdout", /psql .*(?=\n)/);
     let said = "";
     child.stderr?.on("data", (chunk) => {
       said += String(chunk);
@@ -293,6 +294,11 @@ describe("clients of all sorts", () => {
     expect(await psql({ environment }, ["-c", "SELECT 'in'"])).toMatchObject({ stdout: "in" });
     const refused = await psql({ environment: place }, ["-c", "SELECT 'in'"]);
     expect(refused).toMatchObject({ exitCode: 2, stdout: "" });
+    // What it prints for another terminal works as it is, with nothing to type.
+    const [line] = await pasted;
+    const shell = ["-c", `${line} -X -A -t -c "SELECT 'pasted'"`];
+    const options = { env: clientEnvironment({ environment: {} }), extendEnv: false };
+    expect(await execa("sh", shell, options)).toMatchObject({ stdout: "pasted" });
     child.kill("SIGINT");
     expect(await child).toMatchObject({ exitCode: 0 });
   });

@@ -79,22 +79,20 @@ describe("access", () => {
     expect(late.stderr).toContain("jitdb request prod-orders --for 30m");
   });
 
-  test.each(scriptRunners)(
-    "is used by $name through the line that connect prints",
-    async (runner) => {
-      // The approval of the test before vouches for alice's device, so this one is automatic.
-      const door = await company.open("1m", "read-only");
-      const { rows, error } = await runner.run(door, [
-        "SELECT count(*) FROM app.customers",
-        "DELETE FROM app.customers",
-      ]);
-      expect(rows).toEqual(["40"]);
-      expect(error).toMatchObject({ sqlstate: "42501" });
-      door.child.kill("SIGINT");
-      expect(await door.child).toMatchObject({ exitCode: 0 });
-      await company.revokeAll();
-    },
-  );
+  test.for(scriptRunners)("is used by $name through connect", async (runner, context) => {
+    runner.require(context);
+    // The approval of the test before vouches for alice's device, so this one is automatic.
+    const door = await company.open("1m", "read-only");
+    const { rows, error } = await runner.run(door, [
+      "SELECT count(*) FROM app.customers",
+      "DELETE FROM app.customers",
+    ]);
+    expect(rows).toEqual(["40"]);
+    expect(error).toMatchObject({ sqlstate: "42501" });
+    door.child.kill("SIGINT");
+    expect(await door.child).toMatchObject({ exitCode: 0 });
+    await company.revokeAll();
+  });
 
   test("ends in the middle of a query when an administrator revokes it, and everybody is told why", async () => {
     const door = await company.open("1m", "read-only");

@@ -30,10 +30,10 @@ export interface CrashReport {
 
 const limits = {
   /** Between a server that is ready and its next crash, at the most. */
-  longestLifeMs: 1200,
+  longestLifeMs: 3000,
   /** The promise is a second; this machine has two cores and starts a server each second. */
   graceMs: 2000,
-  grant: "3s",
+  grant: "4s",
   lookMs: 100,
   retryMs: 50,
 } as const;
@@ -55,7 +55,8 @@ export async function crashAtRandom(
   const run = new Run(company);
   const work = [...people.map((person) => run.work(person)), run.watch()];
   for (let kill = 0; kill < kills; kill++) {
-    await delay(random() * limits.longestLifeMs);
+    // Squared: more often while a server starts up than later.
+    await delay(random() ** 2 * limits.longestLifeMs);
     await run.crash();
   }
   run.stop();
