@@ -125,7 +125,7 @@ export const sessions: FaultGroup<World> = {
     },
     {
       condition: "a grant that ends in the middle of a statement",
-      arrange: (scene, world) => liveGrant(scene, world, "3s"),
+      arrange: (scene, world) => liveGrant(scene, world, "5s"),
       command: 'jitdb sql prod-orders -c "select pg_sleep(60)"',
       stderr: [
         "error: The time for prod-orders is over.",
@@ -156,7 +156,7 @@ export const sessions: FaultGroup<World> = {
     },
     {
       condition: "a grant that ends while connect runs",
-      arrange: (scene, world) => liveGrant(scene, world, "3s"),
+      arrange: (scene, world) => liveGrant(scene, world, "5s"),
       command: "jitdb connect prod-orders --port 0",
       stdout: ['  psql "host=<home>/.jitdb/run port=<port> dbname=orders user=alice"'],
       stderr: [
