@@ -55,7 +55,11 @@ export function createCredentials(
     random,
     crypto: scramCrypto,
     log: createLogger({ write() {} }, "json"),
-    sessions: { loginsSettled: async () => {}, ownedBackends: () => [] },
+    sessions: {
+      loginsSettled: async () => {},
+      ownedBackends: () => [],
+      isDraining: () => false,
+    },
     ...ports,
   });
 }

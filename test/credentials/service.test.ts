@@ -51,7 +51,11 @@ describe.each(["system", "embedded"] as const)("credentials on the %s PostgreSQL
   });
 
   function create(ports: Parameters<typeof createCredentials>[2] = {}): Credentials {
-    const sessions = { loginsSettled: async () => {}, ownedBackends: () => owned };
+    const sessions = {
+      loginsSettled: async () => {},
+      ownedBackends: () => owned,
+      isDraining: () => false,
+    };
     const service = createCredentials(store, fixture.database, { sessions, ...ports });
     services.push(service);
     return service;

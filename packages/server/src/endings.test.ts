@@ -19,6 +19,8 @@ let drain: () => Promise<void>;
 /** What the gateway was told to end, and who waits for it. */
 let ends: string[];
 let told: () => void;
+/** The gateway was told to ask the store for grants that live. */
+let follows: () => void;
 
 function end(what: string): Promise<number> {
   ends.push(what);
@@ -31,6 +33,7 @@ beforeEach(async () => {
   bus = new Bus();
   ends = [];
   told = () => {};
+  follows = () => {};
   swept = { lapsed: [], ended: [] };
   drain = async () => {};
   await store.db
@@ -91,6 +94,9 @@ function start(): void {
       endGrant: (id, how, error) => end(`grant ${id} ${how} ${error.code}`),
       endPerson: (id) => end(`person ${id}`),
       endDevice: (id) => end(`device ${id}`),
+      followGrants: async () => {
+        follows();
+      },
     },
     trail: { drain: () => drain() },
     store,

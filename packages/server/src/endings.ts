@@ -21,7 +21,7 @@ const loginEnded = "The login of this device was ended.";
 
 export interface EndingsPorts {
   readonly access: Pick<AccessService, "sweep">;
-  readonly gateway: Pick<Gateway, "endGrant" | "endPerson" | "endDevice">;
+  readonly gateway: Pick<Gateway, "endGrant" | "endPerson" | "endDevice" | "followGrants">;
   readonly trail: Pick<Trail, "drain">;
   readonly store: Pick<Store, "db">;
   readonly bus: Pick<Bus, "on">;
@@ -94,7 +94,12 @@ export class Endings {
       .select(["database_name", "state", "end", "end_reason", "people.name as ender"])
       .where("grants.id", "=", id)
       .executeTakeFirst();
-    if (grant !== undefined && grant.end !== null) {
+    if (grant === undefined) {
+      return;
+    }
+    if (grant.end === null) {
+      await gateway.followGrants();
+    } else {
       await gateway.endGrant(id, grant.end, endedError(grant, grant.ender));
     }
   }

@@ -194,6 +194,7 @@ async function openGateway(
     sessions: {
       loginsSettled: (database) => gateway.loginsSettled(database),
       ownedBackends: (database) => gateway.ownedBackends(database),
+      isDraining: (grantId) => gateway.isDraining(grantId),
     },
   });
   const gateway = new Gateway({

@@ -71,6 +71,12 @@ class Fields {
     return ms > 0 ? ` for ${formatDuration(ms)}` : "";
   }
 
+  /** `; transactions may finish until 12:30`, of a soft end. */
+  until(name: string): string {
+    const until = this.text(name);
+    return until === "" ? "" : `; transactions may finish until ${clockTime(until)}`;
+  }
+
   /** `, 3.0 s late`, where it is worth a word. */
   get lateness(): string {
     const ms = this.number("latenessMs");
@@ -82,6 +88,7 @@ const sessionEnds: Readonly<Record<string, string>> = {
   client_closed: " by the client",
   database_closed: " by the database",
   expired: ": the time was over",
+  drained: ": the time was over, and its transaction finished",
   revoked: ": the grant was revoked",
   person_disabled: ": the login or the account was ended",
   tunnel_lost: ": the connection to the agent was lost",
@@ -138,10 +145,13 @@ const words: Readonly<Record<string, (fields: Fields) => string>> = {
   "grant.ended": (r) =>
     r.text("end") === "revoked"
       ? `${r.text("grant")} revoked${r.with("by", "by")}${r.why()}${r.lateness}`
-      : `${r.text("grant")} ended: its time was over${r.lateness}`,
+      : `${r.text("grant")} ended: its time was over${r.lateness}${r.until("drainingUntil")}`,
 
   "user.planned": (r) => `database user ${r.text("user")} planned`,
   "user.created": (r) => `database user ${r.text("user")} made`,
+  "user.extended": (r) =>
+    `database user ${r.text("user")} is good until ${clockTime(r.text("validUntil"))}`,
+  "user.draining": (r) => `database user ${r.text("user")} logs in no more${r.until("until")}`,
   "user.locked": (r) => `database user ${r.text("user")} locked out${r.lateness}`,
   "user.terminated": (r) => `${r.number("backends")} sessions of ${r.text("user")} terminated`,
   "user.cleaned": (r) => `cleaned up after ${r.text("user")}: ${r.list("steps", "; ")}`,
@@ -156,6 +166,7 @@ const words: Readonly<Record<string, (fields: Fields) => string>> = {
 
   "session.opened": (r) =>
     `session opened${r.with("with", "application")}${r.with("from", "address")} (${r.text("session")})`,
+  "session.draining": (r) => `the time is over${r.until("until")} (${r.text("session")})`,
   "session.refused": (r) => `session refused${r.why()}`,
   "session.closed": (r) => {
     const end = sessionEnds[r.text("end")] ?? r.why("end");

@@ -125,6 +125,7 @@ export function policy(name: string, fields: Partial<Policy> = {}): Policy {
     approval: { kind: "approvals", count: 1, groups: ["leads"] },
     requestLifetimeMs: 24 * 60 * minute,
     reasonRequired: false,
+    drainMs: 0,
     ...fields,
   };
 }

@@ -23,7 +23,10 @@ export interface AccessPorts {
 /** Writes the ephemeral user of a new grant into the ledger, in the grant's own transaction. */
 export type PlanUser = (
   tx: Kysely<Tables>,
-  plan: Pick<UserPlan, "grantId" | "personName" | "databaseName" | "profile" | "validUntil">,
+  plan: Pick<
+    UserPlan,
+    "grantId" | "personName" | "databaseName" | "profile" | "validUntil" | "drainMs"
+  >,
 ) => Promise<{ readonly userName: string }>;
 
 export interface Change {

@@ -29,6 +29,7 @@ function policy(name: string, fields: Partial<Policy> = {}): Policy {
     approval: { kind: "automatic" },
     requestLifetimeMs: 24 * 60 * minute,
     reasonRequired: false,
+    drainMs: 0,
     ...fields,
   };
 }

@@ -24,7 +24,7 @@ export interface Subject {
 /** Bytes of a client: text where they are valid UTF-8, exact bytes in base64 where they are not. */
 export type RecordedBytes = string | { readonly base64: string };
 
-/** A text that stands in statement.chunk records of the same id, or that was too long to keep. */
+/** A text or parameter that stands in statement.chunk records of the same id, or that was too long to keep whole. */
 export interface ChunkedText {
   /** Number of chunk records, counted from part 0. */
   readonly parts: number;
@@ -49,18 +49,25 @@ export interface RecordedText {
   readonly masked?: readonly Mask[] | undefined;
 }
 
-/** Bytes that were too long to keep. */
-export interface TruncatedBytes {
-  readonly length: number;
-  readonly sha256: string;
-  readonly truncated: true;
+/** A value in binary format, with the OID of its type; 0 where neither client nor server has told it. */
+interface BinaryValue {
+  readonly base64: string;
+  readonly type: number;
 }
 
-/** A bound parameter: `null` is SQL's NULL, text format as text, binary format and invalid UTF-8 as base64. */
-export type RecordedParameter = RecordedBytes | null | { readonly masked: string } | TruncatedBytes;
+/**
+ * A bound parameter: `null` is SQL's NULL, text format is text, binary format base64 with its type. A long one stands in
+ * chunks, with its type if it is binary.
+ */
+export type RecordedParameter =
+  | RecordedBytes
+  | BinaryValue
+  | null
+  | { readonly masked: string }
+  | (ChunkedText & { readonly type?: number });
 
-/** The parameters in order; or, of a message that was too long to keep, all of the bytes that hold them. */
-export type RecordedParameters = readonly RecordedParameter[] | TruncatedBytes;
+/** In order. */
+export type RecordedParameters = readonly RecordedParameter[];
 
 /** A statement that an Execute or Bind may mean. The one that ran is named by the outcome's `parse`. */
 export interface Candidate {
@@ -73,6 +80,11 @@ export interface Candidate {
   readonly bind?: string | undefined;
   /** Left out where they are long: the statement.bind record has them. */
   readonly parameters?: RecordedParameters | undefined;
+  /**
+   * It is known by a name, and statements have run since: a function or trigger of the database that they called may
+   * have given the name another meaning, which nobody outside of the server can see.
+   */
+  readonly mayBeRenamed?: true | undefined;
 }
 
 export type StatementResult =
@@ -95,6 +107,8 @@ export type SessionEnd =
   | "client_closed"
   | "database_closed"
   | "expired"
+  /** The grant's time was over, and the transaction that ran then has finished since. */
+  | "drained"
   | "revoked"
   | "person_disabled"
   | "tunnel_lost"
@@ -183,6 +197,8 @@ export interface AuditFields {
     readonly profile: string;
     readonly startsAt: string;
     readonly endsAt: string;
+    /** A soft end: a transaction that runs then may go on for so long. */
+    readonly drainMs?: number;
   };
   "grant.ended": {
     readonly end: GrantEnd;
@@ -190,11 +206,17 @@ export interface AuditFields {
     readonly by?: string;
     /** Between when it was due and when no session was left. */
     readonly latenessMs: number;
+    /** Draining: until then sessions may finish the transaction that they were in. ISO time. */
+    readonly drainingUntil?: string;
   };
 
   "user.planned": UserFields;
   "user.created": UserFields & { readonly oid?: number };
-  /** Logins are stopped and no session is left; late by so much. */
+  /** The database has the later end of a grant that got more time. */
+  "user.extended": UserFields & { readonly validUntil: string };
+  /** Logins are stopped; until then sessions may finish the transaction that they are in. */
+  "user.draining": UserFields & { readonly until: string };
+  /** Logins are stopped and no session is left; late by so much, behind the time for draining. */
   "user.locked": UserFields & { readonly latenessMs?: number };
   "user.terminated": UserFields & { readonly backends: number };
   /** What the user left behind and what became of it: one sentence each. */
@@ -226,6 +248,8 @@ export interface AuditFields {
     readonly parameters?: Readonly<Record<string, string>>;
     readonly encoding: string;
   };
+  /** The grant's time is over in the middle of a transaction: that one may finish until then, and nothing more. */
+  "session.draining": { readonly until: string };
   "session.refused": { readonly code: string; readonly reason: string };
   "session.closed": {
     readonly end: SessionEnd;
@@ -240,6 +264,8 @@ export interface AuditFields {
   /** A piece of a long text; the record that names `statement` as its id has the whole's length and hash. */
   "statement.chunk": {
     readonly statement: string;
+    /** Which parameter, from 1, the piece belongs to; absent: the text. */
+    readonly parameter?: number | undefined;
     readonly part: number;
     readonly text: RecordedBytes;
     readonly masked?: readonly Mask[] | undefined;
@@ -282,7 +308,10 @@ export interface AuditFields {
     readonly parse?: string | null;
     readonly bind?: string;
     readonly tag?: string;
+    /** As the tag says; of a result without a tag that counts, the rows that were sent. */
     readonly rows?: number;
+    /** Why the session ended, if that is what ended the statement. */
+    readonly endedBy?: SessionEnd | undefined;
     /** COPY data from the client. */
     readonly bytesIn: number;
     /** Rows, COPY data and function results to the client. */

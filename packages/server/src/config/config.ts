@@ -112,6 +112,8 @@ export interface Policy {
   /** How long a request waits for its decision. */
   readonly requestLifetimeMs: number;
   readonly reasonRequired: boolean;
+  /** How long a transaction that runs at the end of a grant may go on; 0: a hard end. */
+  readonly drainMs: number;
 }
 
 export type PolicyApproval =

@@ -75,6 +75,7 @@ describe("a sound configuration", () => {
         approval: { kind: "automatic" },
         requestLifetimeMs: 86_400_000,
         reasonRequired: false,
+        drainMs: 0,
       },
     ]);
   });
@@ -146,7 +147,7 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
     "an unknown key that is near to none",
     sound.replace("maxDuration: 1h", "maxDuration: 1h\n    colour: red"),
     [
-      'jitdb.yaml:13:5: policies[0]: unknown key "colour".\n    Known here: name, who, databases, labels, profiles, maxDuration, approval, requestLifetime, reasonRequired.',
+      'jitdb.yaml:13:5: policies[0]: unknown key "colour".\n    Known here: name, who, databases, labels, profiles, maxDuration, approval, requestLifetime, reasonRequired, end.',
     ],
   ],
   [

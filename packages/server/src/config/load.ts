@@ -241,6 +241,7 @@ function toPolicy(input: PolicyInput): Policy {
         : { kind: "approvals", ...input.approval },
     requestLifetimeMs: input.requestLifetime,
     reasonRequired: input.reasonRequired,
+    drainMs: input.end?.drain ?? 0,
   };
 }
 

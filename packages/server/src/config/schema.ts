@@ -183,6 +183,9 @@ const glob = text.refine(
   "must be a name or a pattern such as prod-*.",
 );
 
+/** Nothing but the disabling of a person cuts a drain short. */
+const maxDrainMs = 600_000;
+
 export const policySchema = section({
   name,
   who: z
@@ -210,6 +213,9 @@ export const policySchema = section({
   ),
   requestLifetime: durationMs.default(86_400_000),
   reasonRequired: z.boolean("must be true or false.").default(false),
+  end: section({
+    drain: durationMs.refine((ms) => ms <= maxDrainMs, "must be at most 10m."),
+  }).optional(),
 });
 export type PolicyInput = z.infer<typeof policySchema>;
 

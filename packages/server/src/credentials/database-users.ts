@@ -1,7 +1,7 @@
 // The ephemeral users of one database: made, ended, reconciled and watched. A database that hangs holds up only itself.
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
-import type { Clock } from "@jitdb/shared/ids";
+import type { Clock, GrantId } from "@jitdb/shared/ids";
 import type { ScramCrypto } from "@jitdb/shared/postgres/scram/crypto";
 import { buildVerifier, scramSaltBytes } from "@jitdb/shared/postgres/scram/verifier";
 import type { Secret } from "@jitdb/shared/secret";
@@ -18,6 +18,8 @@ export const databaseLimits = {
   concurrency: 6,
   /** Between tries while the database is away: an end is at most this late after it is back, and no try is counted. */
   awayMs: 400,
+  /** Between looks whether the sessions of a soft end have finished. */
+  drainLookMs: 200,
   /** After a refusal, doubled each time. */
   firstRetryMs: 500,
   longestRetryMs: 60_000,
@@ -47,6 +49,8 @@ export interface DatabaseUsersPorts {
   readonly log: Logger;
   /** Process ids of the sessions that gateways have on this database, logins under way included. */
   readonly ownedBackends: () => Promise<readonly number[]>;
+  /** Whether sessions of a grant whose time is over still finish their transactions. */
+  readonly isDraining: (grantId: GrantId) => boolean;
   /** Is told of every step that a database has done, before anything is written down about it. */
   readonly afterStep: (userName: string, step: LifeStep) => Promise<void>;
 }
@@ -74,6 +78,9 @@ export class DatabaseUsers {
       const { ledger, name } = this.#ports;
       for (const row of await ledger.claimEnds(name, this.#room())) {
         claimed.push(this.#occupied(() => this.#end(row)));
+      }
+      for (const row of await ledger.claimExtensions(name, this.#room())) {
+        claimed.push(this.#occupied(() => this.#extend(row)));
       }
       for (const row of await ledger.claimStarts(name, this.#room())) {
         claimed.push(this.#occupied(() => this.#start(row)));
@@ -182,8 +189,28 @@ export class DatabaseUsers {
     await ledger.release(row.id);
   }
 
+  /** A user that is not made yet needs no more than the ledger's word. */
+  async #extend(row: LedgerRow): Promise<void> {
+    const { executor, recorder, ledger, clock } = this.#ports;
+    const validUntil = await ledger.endOfGrant(row);
+    if (row.state === "created") {
+      try {
+        await executor.extend(toRef(row), validUntil - clock.now());
+      } catch (error) {
+        await this.#postpone(row, error);
+        return;
+      }
+      await recorder.extended(row, validUntil);
+    }
+    await ledger.release(row.id, { valid_until: validUntil });
+  }
+
   async #end(row: LedgerRow): Promise<void> {
-    const { executor } = this.#ports;
+    const { executor, isDraining, clock } = this.#ports;
+    if (clock.now() < drainedAt(row) && isDraining(row.grant_id)) {
+      await this.#drain(row);
+      return;
+    }
     let report: EndReport;
     try {
       report = await endUser(
@@ -197,6 +224,27 @@ export class DatabaseUsers {
       return;
     }
     await (report.gone ? this.#dropped(row) : this.#remains(row, report));
+  }
+
+  /** Nobody logs in any more, and nobody is thrown out yet: the gateway ends each session when its transaction is over. */
+  async #drain(row: LedgerRow): Promise<void> {
+    const { executor, recorder, ledger, clock } = this.#ports;
+    const until = drainedAt(row);
+    if (row.state !== "draining") {
+      try {
+        const result = await executor.lock(toRef(row));
+        await this.#observe(row, "lock", result);
+        if (result.obstacles.length === 0) {
+          const event = { kind: "user.draining", until: new Date(until).toISOString() } as const;
+          await recorder.transition(row, "draining", {}, [event]);
+        }
+      } catch (error) {
+        await this.#postpone(row, error);
+        return;
+      }
+    }
+    const next_attempt_at = Math.min(until, clock.now() + databaseLimits.drainLookMs);
+    await ledger.release(row.id, { next_attempt_at });
   }
 
   async #observe(row: LedgerRow, step: EndStep, result: StepResult): Promise<void> {
@@ -286,13 +334,18 @@ export class DatabaseUsers {
   }
 
   #latenessMs(row: LedgerRow): number {
-    return Math.max(0, this.#ports.clock.now() - (row.end_due_at ?? row.valid_until));
+    return Math.max(0, this.#ports.clock.now() - drainedAt(row));
   }
 
   #complain(what: string, error: unknown): void {
     const { message, code, detail } = toJitdbError(error);
     this.#ports.log.warn({ database: this.#ports.name, code, detail }, `${what}: ${message}`);
   }
+}
+
+/** When the last session has to be gone; epoch ms. */
+function drainedAt({ end_due_at, valid_until, drain_ms }: LedgerRow): number {
+  return (end_due_at ?? valid_until) + drain_ms;
 }
 
 function toRef(row: LedgerRow): UserRef {

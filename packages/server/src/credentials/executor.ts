@@ -83,6 +83,8 @@ export interface Executor {
   inspect(): Promise<readonly Problem[]>;
   /** Makes the user, or adopts one of that name and gives it this verifier and these memberships alone. */
   create(user: NewUser): Promise<{ readonly oid: number }>;
+  /** Moves the end of a user that is there to so many milliseconds from now, by the database's own clock. */
+  extend(user: UserRef, validForMs: number): Promise<void>;
   /** Proves that the user's closure of roles holds nothing forbidden (invariant 32). */
   assertSafe(user: UserRef): Promise<void>;
   /** Stops logins and forgets the password. */

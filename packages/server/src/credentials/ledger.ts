@@ -25,7 +25,8 @@ export const ledgerLimits = {
 /** From where a user may go where. Back to planned: it has to be made again, with another password or because it vanished. */
 export const nextUserStates: Readonly<Record<EphemeralUserState, readonly EphemeralUserState[]>> = {
   planned: ["created", "locked", "dropped", "quarantined"],
-  created: ["planned", "locked", "dropped", "quarantined"],
+  created: ["planned", "draining", "locked", "dropped", "quarantined"],
+  draining: ["locked", "dropped", "quarantined"],
   locked: ["dropped", "quarantined"],
   quarantined: ["dropped"],
   dropped: [],
@@ -44,6 +45,8 @@ export interface UserPlan {
   readonly keyId: string;
   /** The grant's end, epoch ms. */
   readonly validUntil: number;
+  /** How long behind that its sessions may finish what they run; absent: not at all. */
+  readonly drainMs?: number;
 }
 
 /** Plans the user of a grant; call it in the transaction that inserts the grant. Making it is the service's work. */
@@ -69,6 +72,7 @@ export async function planUser(
       state: "planned",
       valid_until: plan.validUntil,
       end_due_at: null,
+      drain_ms: plan.drainMs ?? 0,
       attempts: 0,
       next_attempt_at: now,
       leased_by: null,
@@ -102,13 +106,56 @@ export class Ledger {
 
   /** Hands users whose time is over to the loop of the end, whether or not anybody has ended their grants. */
   async markDue(): Promise<void> {
+    const now = this.#clock.now();
     await this.#db
       .updateTable("ephemeral_users")
       .set(({ ref }) => ({ end_due_at: ref("valid_until") }))
       .where("end_due_at", "is", null)
-      .where("valid_until", "<=", this.#clock.now())
+      .where("valid_until", "<=", now)
       .where("state", "!=", "dropped")
+      // A grant that got more time is not over because its user has not heard of it yet.
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom("grants")
+              .select("grants.id")
+              .whereRef("grants.id", "=", "ephemeral_users.grant_id")
+              .where("grants.state", "=", "active")
+              .where("grants.ends_at", ">", now),
+          ),
+        ),
+      )
       .execute();
+  }
+
+  /** Takes users of a database whose grants got more time than the database was told. */
+  async claimExtensions(databaseName: string, limit: number): Promise<readonly LedgerRow[]> {
+    return await this.#claim(
+      this.#claimable(databaseName)
+        .where("state", "in", ["planned", "created"])
+        .where("end_due_at", "is", null)
+        .where(({ exists, selectFrom }) =>
+          exists(
+            selectFrom("grants")
+              .select("grants.id")
+              .whereRef("grants.id", "=", "ephemeral_users.grant_id")
+              .whereRef("grants.ends_at", ">", "ephemeral_users.valid_until")
+              .where("grants.state", "=", "active"),
+          ),
+        )
+        .orderBy("valid_until")
+        .limit(limit),
+    );
+  }
+
+  /** When the grant of a user ends, as the store has it now. */
+  async endOfGrant({ grant_id }: LedgerRow): Promise<number> {
+    const { ends_at } = await this.#db
+      .selectFrom("grants")
+      .select("ends_at")
+      .where("id", "=", grant_id)
+      .executeTakeFirstOrThrow();
+    return ends_at;
   }
 
   /** Takes users of a database whose end is due, the longest due first. */

@@ -36,6 +36,8 @@ export interface SessionOwner {
   /** Resolves when every login that is under way now has ended one way or the other. */
   loginsSettled(databaseName: string): Promise<void>;
   ownedBackends(databaseName: string): readonly number[];
+  /** Whether sessions of a grant whose time is over still finish their transactions. */
+  isDraining(grantId: GrantId): boolean;
 }
 
 export interface CredentialsPorts {
@@ -184,6 +186,7 @@ export class Credentials {
         await sessions.loginsSettled(database.name);
         return sessions.ownedBackends(database.name);
       },
+      isDraining: (grantId) => sessions.isDraining(grantId),
       afterStep: afterStep ?? (async () => {}),
     });
   }

@@ -11,6 +11,7 @@ import type { Ledger, LedgerRow } from "./ledger.ts";
 /** Events of a transition, without what the ledger's row says itself. */
 type TransitionEvent =
   | { readonly kind: "user.created"; readonly oid: number }
+  | { readonly kind: "user.draining"; readonly until: string }
   | { readonly kind: "user.locked"; readonly latenessMs: number }
   | { readonly kind: "user.dropped"; readonly latenessMs: number }
   | { readonly kind: "user.quarantined"; readonly error: string; readonly remedy: string };
@@ -48,6 +49,19 @@ export class UserRecorder {
       }
     });
     await this.#drain();
+  }
+
+  /** The database has a later end. */
+  async extended(row: LedgerRow, validUntil: number): Promise<void> {
+    const subject = await subjectOf(this.#ports.store.db, row);
+    const { user_name: user, profile } = row;
+    await this.#stage({
+      kind: "user.extended",
+      ...subject,
+      user,
+      profile,
+      validUntil: new Date(validUntil).toISOString(),
+    });
   }
 
   /** What a step of the end did, where it did anything. */

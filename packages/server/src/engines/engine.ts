@@ -43,7 +43,7 @@ export interface SessionPorts {
 export interface Sessions {
   /**
    * Logs in to the database for one client. The session is silent until its `start`.
-   * @throws JitdbError `postgres.start_up`, `postgres.protocol` and `database.unknown` for what the client asks for;
+   * @throws JitdbError `postgres.start_up`, `postgres.replication`, `postgres.version`, `postgres.protocol` and `database.unknown` for what the client asks for;
    * `database.unavailable`, `database.misconfigured`, `limit.reached` and `postgres.auth` for what the database says.
    * SECURITY: messages name neither host nor admin; that is in `detail` and `cause`, for the log (invariant 18).
    */
@@ -57,13 +57,27 @@ export interface SessionRequest {
   readonly startup: Uint8Array;
   /** Stands in every record of the session. */
   readonly subject: Subject & { readonly session: string };
-  /** From this moment on nothing passes; epoch ms, by the clock of the ports. */
-  readonly endsAt: number;
-  /** What the client is told then. */
+  readonly deadline: Deadline;
+  /** What the client is told when it is over. */
   readonly expired: () => JitdbError;
+  /** What the client is told in the transaction that it may finish. */
+  readonly draining: () => Warning;
   readonly client: SessionClient;
   /** Gives up the login. */
   readonly signal: AbortSignal;
+}
+
+/** When a session ends, by the clock of the ports; epoch ms. Looked at anew each time: a grant may get more time. */
+export interface Deadline {
+  /** From this moment on nothing passes but what belongs to a transaction that runs. */
+  readonly endsAt: number;
+  /** From this moment on nothing passes. The same as `endsAt` for a hard end. */
+  readonly drainedAt: number;
+}
+
+export interface Warning {
+  readonly message: string;
+  readonly hint: string;
 }
 
 /** The client of a session: one stream of its tunnel. */
@@ -101,8 +115,12 @@ export interface Session {
   abandon(end: SessionEnd): void;
   /** Ends it with a native error where the client can still tell one apart from data; the client is rid of it within a second. */
   end(end: SessionEnd, error: JitdbError): void;
+  /** Ends it if its deadline says so; a transaction that runs may be let finish. */
+  expire(): void;
+  /** Whether a transaction goes on behind the grant's end. */
+  readonly isDraining: boolean;
   /** A native notice, as soon as the client can take one. */
-  notify(message: string, hint: string): void;
+  notify(warning: Warning): void;
   /** Whether a client's request to cancel (its first message, untrusted) names this session's key. */
   takesCancel(startup: Uint8Array): boolean;
   /**

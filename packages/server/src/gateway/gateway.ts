@@ -96,18 +96,34 @@ export class Gateway {
 
   /**
    * Ends the sessions of a grant, also those that are about to open, and tells its person's agents. Call it when the store
-   * says that the grant has ended; resolves when the connections to the database are gone. Gives their number.
-   * The clients read `error`, the agents its message.
+   * says that the grant has ended; resolves when the connections to the database are gone, but for those of a soft end that
+   * finish a transaction. Gives the number of the others. The clients read `error`, the agents its message.
    */
   async endGrant(
     grantId: GrantId,
     end: Extract<SessionEnd, "expired" | "revoked">,
     error: JitdbError,
   ): Promise<number> {
-    const places = this.#live.ofGrant(grantId);
+    const isDraining = end === "expired" && this.isDraining(grantId);
+    const places = this.#live.ofGrant(grantId).filter((place) => !place.isDraining);
     const count = await endAll(places, end, error);
-    await this.#announceEnd(grantId, end, error.message);
+    const more = isDraining ? " Transactions that run may finish." : "";
+    await this.#announceEnd(grantId, end, error.message + more);
     return count;
+  }
+
+  /** Whether sessions of a grant whose time is over finish their transactions. Ends those that do not. */
+  isDraining(grantId: GrantId): boolean {
+    const places = this.#live.ofGrant(grantId);
+    for (const place of places) {
+      place.expire(this.#ports.clock.now());
+    }
+    return places.some((place) => place.isDraining);
+  }
+
+  /** A grant has changed, and not ended: it may have more time. The store is asked. */
+  async followGrants(): Promise<void> {
+    await this.#notices.refresh();
   }
 
   /** Ends the tunnels of a disabled person and all sessions in them. Gives the number of sessions. */
@@ -185,9 +201,7 @@ export class Gateway {
     try {
       const now = this.#ports.clock.now();
       for (const place of this.#live.all()) {
-        if (place.admission !== undefined && now >= place.admission.endsAt) {
-          place.end("expired", place.admission.expired());
-        }
+        place.expire(now);
       }
       for (const tunnel of this.#tunnels) {
         tunnel.checkToken();

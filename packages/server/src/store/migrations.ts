@@ -4,6 +4,7 @@ import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
 import { type Kysely, sql } from "kysely";
 import { up as first } from "./migrations/0001-first.ts";
+import { up as drain } from "./migrations/0002-drain.ts";
 import type { Tables } from "./tables.ts";
 
 interface Migration {
@@ -13,7 +14,10 @@ interface Migration {
 }
 
 /** The version of a store is how many of these it has seen. New ones go to the end; old ones never change. */
-const migrations: readonly Migration[] = [{ name: "first", up: first }];
+const migrations: readonly Migration[] = [
+  { name: "first", up: first },
+  { name: "drain", up: drain },
+];
 
 /**
  * Applies what is missing.

@@ -111,6 +111,8 @@ interface GrantsTable {
   profile: string;
   starts_at: number;
   ends_at: number;
+  /** How long a transaction that runs at `ends_at` may go on; 0: a hard end. Fixed when the grant begins. */
+  drain_ms: Generated<number>;
   state: GrantState;
   end: GrantEnd | null;
   ended_at: number | null;
@@ -118,7 +120,14 @@ interface GrantsTable {
   end_reason: string | null;
 }
 
-export type EphemeralUserState = "planned" | "created" | "locked" | "dropped" | "quarantined";
+export type EphemeralUserState =
+  | "planned"
+  | "created"
+  /** Logins are stopped; transactions that run may finish. */
+  | "draining"
+  | "locked"
+  | "dropped"
+  | "quarantined";
 
 /** The ledger: every ephemeral user ever planned. A row is written before the user is created. */
 interface EphemeralUsersTable {
@@ -137,6 +146,8 @@ interface EphemeralUsersTable {
   valid_until: number;
   /** Set when the grant's end is due: the loop of the end owns the row from then on. */
   end_due_at: number | null;
+  /** How long behind `end_due_at` its sessions may finish what they run; 0: not at all. */
+  drain_ms: Generated<number>;
   attempts: number;
   next_attempt_at: number;
   leased_by: string | null;

@@ -109,15 +109,19 @@ async function endGrant(
     })
     .where("id", "=", grant.id)
     .where("state", "=", grant.state)
+    // It may have got more time since it was read.
+    .where("ends_at", "=", grant.ends_at)
     .returning("id")
     .executeTakeFirst();
   if (ended === undefined) {
     return undefined;
   }
   const dueAt = Math.min(now, grant.ends_at);
+  // Only time that runs out is soft: who takes a grant away means now.
+  const drainMs = input === "expire" ? grant.drain_ms : 0;
   await tx
     .updateTable("ephemeral_users")
-    .set({ end_due_at: dueAt })
+    .set({ end_due_at: dueAt, drain_ms: drainMs })
     .where("grant_id", "=", grant.id)
     .where("end_due_at", "is", null)
     .execute();
@@ -131,6 +135,7 @@ async function endGrant(
     reason,
     ...(by === null ? {} : { by: by.name, address: by.address }),
     latenessMs: now - dueAt,
+    ...(drainMs > 0 && { drainingUntil: new Date(dueAt + drainMs).toISOString() }),
   });
   hint("grant", grant.id);
   return {

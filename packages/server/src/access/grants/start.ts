@@ -16,7 +16,7 @@ export interface GrantTerms {
  * @throws JitdbError `request.decided`, `request.lapsed`
  */
 export async function grantRequest(
-  { random, planUser }: AccessPorts,
+  { config, random, planUser }: AccessPorts,
   change: Change,
   request: AskedRequest,
   { durationMs, by }: GrantTerms,
@@ -25,6 +25,8 @@ export async function grantRequest(
   const { tx, now, record, hint } = change;
   const id = createGrantId(random);
   const endsAt = now + durationMs;
+  // As the policy says now: what it says later changes no grant that runs.
+  const drainMs = config.policies.find(({ name }) => name === request.policy)?.drainMs ?? 0;
   await tx
     .insertInto("grants")
     .values({
@@ -36,6 +38,7 @@ export async function grantRequest(
       profile: request.profile,
       starts_at: now,
       ends_at: endsAt,
+      drain_ms: drainMs,
       state: "active",
       end: null,
       ended_at: null,
@@ -51,13 +54,14 @@ export async function grantRequest(
     endsAt: new Date(endsAt).toISOString(),
   };
   await record({ kind: "request.granted", ...common, policy: request.policy });
-  await record({ kind: "grant.started", ...common });
+  await record({ kind: "grant.started", ...common, ...(drainMs > 0 && { drainMs }) });
   const { userName } = await planUser(tx, {
     grantId: id,
     personName: request.person_name,
     databaseName: request.database_name,
     profile: request.profile,
     validUntil: endsAt,
+    drainMs,
   });
   await record({
     kind: "user.planned",

@@ -137,6 +137,7 @@ function userState(grant: GrantRow, user: LedgerRow | undefined): GrantView["use
       return "gone";
     case "quarantined":
       return "quarantined";
+    case "draining":
     case "locked":
       return "ending";
     case "created":

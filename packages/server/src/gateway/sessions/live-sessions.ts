@@ -2,8 +2,9 @@
 
 import type { JitdbError } from "@jitdb/shared/errors";
 import type { DeviceId, GrantId, PersonId, SessionId } from "@jitdb/shared/ids";
+import type { Grant } from "../../access/authorize.ts";
 import type { SessionEnd } from "../../audit/record.ts";
-import type { Session } from "../../engines/engine.ts";
+import type { Deadline, Session } from "../../engines/engine.ts";
 import type { Caller } from "../../identity/caller.ts";
 
 /** A session as lists show it. */
@@ -26,9 +27,32 @@ export interface LiveSession {
 /** What a session that was let in is about; known before its login begins. */
 export interface Admission {
   readonly databaseName: string;
-  /** Epoch ms. */
-  readonly endsAt: number;
+  readonly deadline: GrantDeadline;
   readonly expired: () => JitdbError;
+}
+
+/** A session's own, since its grant may get more time while it lives. */
+export class GrantDeadline implements Deadline {
+  readonly #drainMs: number;
+  #endsAt: number;
+
+  constructor({ ends_at, drain_ms }: Pick<Grant, "ends_at" | "drain_ms">) {
+    this.#endsAt = ends_at;
+    this.#drainMs = drain_ms;
+  }
+
+  get endsAt(): number {
+    return this.#endsAt;
+  }
+
+  get drainedAt(): number {
+    return this.#endsAt + this.#drainMs;
+  }
+
+  /** Never earlier: what is taken away ends at once, by another way. */
+  extend(endsAt: number): void {
+    this.#endsAt = Math.max(this.#endsAt, endsAt);
+  }
 }
 
 /** The place of one session, from the moment that it is asked for. */
@@ -73,6 +97,10 @@ export class SessionPlace {
     return this.#session;
   }
 
+  get isDraining(): boolean {
+    return this.#session?.isDraining === true;
+  }
+
   get live(): LiveSession | undefined {
     return this.#live;
   }
@@ -95,6 +123,19 @@ export class SessionPlace {
   end(end: SessionEnd, error: JitdbError): void {
     this.#end.abort(error);
     this.#session?.end(end, error);
+  }
+
+  /** Ends it if its time is over, but for a transaction that may finish. */
+  expire(now: number): void {
+    const admission = this.#admission;
+    if (admission === undefined || now < admission.deadline.endsAt) {
+      return;
+    }
+    if (this.#session === undefined) {
+      this.#end.abort(admission.expired());
+    } else {
+      this.#session.expire();
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // One OPEN: from what the agent asks for to a session that relays, or to a refusal. Everything is decided anew (invariant 7).
 
 import { setTimeout as delay } from "node:timers/promises";
+import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { createSessionId, type GrantId } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
@@ -9,13 +10,19 @@ import { authorizeOpen, type Grant } from "../../access/authorize.ts";
 import { endedError } from "../../access/grants/grant.ts";
 import type { Subject } from "../../audit/record.ts";
 import type { DatabaseConfig } from "../../config/config.ts";
-import type { Session, SessionSummary, Sessions } from "../../engines/engine.ts";
+import type { Deadline, Session, SessionSummary, Sessions, Warning } from "../../engines/engine.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { EphemeralUserState } from "../../store/tables.ts";
 import type { GatewayPorts } from "../gateway.ts";
 import type { GatewayLimits } from "../limits.ts";
 import type { StreamEnd } from "../tunnels/stream-end.ts";
-import { type LiveSession, type LiveSessions, SessionPlace } from "./live-sessions.ts";
+import {
+  type Admission,
+  GrantDeadline,
+  type LiveSession,
+  type LiveSessions,
+  SessionPlace,
+} from "./live-sessions.ts";
 import type { SessionRows } from "./session-rows.ts";
 
 /** The user of a grant, as the ledger has it at this moment. */
@@ -95,9 +102,11 @@ export class SessionOpener {
     place.ended.throwIfAborted();
     this.#checkLimits(grant, database);
     const expired = () => endedError({ ...grant, end: "expired" });
-    place.admit({ databaseName: database.name, endsAt: grant.ends_at, expired });
+    const deadline = new GrantDeadline(grant);
+    const admission = { databaseName: database.name, deadline, expired };
+    place.admit(admission);
     const user = await this.#userOf(place, database);
-    const session = await this.#logIn(place, stream, open, admitted, user);
+    const session = await this.#logIn(place, stream, open, admitted, admission, user);
     const subject = subjectOf(place);
     try {
       journal.record({
@@ -127,7 +136,8 @@ export class SessionOpener {
     place: SessionPlace,
     stream: StreamEnd,
     open: OpenMap,
-    { grant, database, sessions }: Admitted,
+    { database, sessions }: Admitted,
+    { deadline, expired }: Admission,
     user: GrantUser,
   ): Promise<Session> {
     const login = sessions.open({
@@ -135,8 +145,9 @@ export class SessionOpener {
       user: { name: user.userName, password: user.password },
       startup: open.startup,
       subject: subjectOf(place),
-      endsAt: grant.ends_at,
-      expired: () => endedError({ ...grant, end: "expired" }),
+      deadline,
+      expired,
+      draining: () => drainWarning(database.name, deadline),
       client: stream,
       signal: AbortSignal.any([place.ended, stream.departed]),
     });
@@ -255,6 +266,14 @@ function toLive(
     application: session.application,
     backendPid: session.backendPid,
     openedAt,
+  };
+}
+
+function drainWarning(database: string, { endsAt, drainedAt }: Deadline): Warning {
+  const until = new Date(drainedAt).toISOString();
+  return {
+    message: `The time for ${database} is over: no new transaction begins, and this one has ${formatDuration(drainedAt - endsAt)} to finish.`,
+    hint: `Commit or roll back before ${until}. Ask again with \`jitdb request ${database} --for 30m\`.`,
   };
 }
 

@@ -14,7 +14,7 @@ import type {
 import { AdminConnection } from "../admin-connection.ts";
 import { cleanLeftovers } from "./clean.ts";
 import { inspectDatabase } from "./inspect.ts";
-import { createRole, dropRole, listUsers, lockRole, type RoleRow } from "./roles.ts";
+import { createRole, dropRole, extendRole, listUsers, lockRole, type RoleRow } from "./roles.ts";
 import { refuseForbidden } from "./safety.ts";
 import {
   listBackends,
@@ -40,6 +40,10 @@ export class PostgresExecutor implements Executor {
   async create(user: NewUser): Promise<{ readonly oid: number }> {
     const profile = this.#profile(user.profile);
     return await createRole(this.#connection, this.#database.admin.user, user, profile);
+  }
+
+  async extend(user: UserRef, validForMs: number): Promise<void> {
+    await extendRole(this.#connection, user, validForMs);
   }
 
   async assertSafe(user: UserRef): Promise<void> {

@@ -67,11 +67,8 @@ async function createIn(
 ): Promise<{ readonly oid: number }> {
   await refuseForbidden(transaction, profile.group, profile);
   const existing = await findRole(transaction, user);
-  const [moment] = await transaction.query<{ end: string }>(
-    "SELECT (pg_catalog.clock_timestamp() + $1::float8 * interval '1 millisecond')::text AS end",
-    [user.validForMs],
-  );
-  const login = `LOGIN PASSWORD ${quoteLiteral(user.verifier)} VALID UNTIL ${quoteLiteral(moment?.end ?? "")}`;
+  const validUntil = await momentIn(transaction, user.validForMs);
+  const login = `LOGIN PASSWORD ${quoteLiteral(user.verifier)} VALID UNTIL ${quoteLiteral(validUntil)}`;
   const name = quoteName(user.name);
   if (existing === undefined) {
     // The admin's own membership is what lets it end the user's sessions and drop what it leaves, on every version.
@@ -91,6 +88,33 @@ async function createIn(
     throw new JitdbError("internal", `The user ${user.name} is not there after it was made.`);
   }
   return { oid: role.oid };
+}
+
+/** So many milliseconds from now, as the database reads it. */
+async function momentIn(transaction: AdminTransaction, ms: number): Promise<string> {
+  const [row] = await transaction.query<{ moment: string }>(
+    "SELECT (pg_catalog.clock_timestamp() + $1::float8 * interval '1 millisecond')::text AS moment",
+    [ms],
+  );
+  return row?.moment ?? "";
+}
+
+/** @throws JitdbError `database.misconfigured` where the admin lacks a right */
+export async function extendRole(
+  connection: AdminConnection,
+  user: UserRef,
+  validForMs: number,
+): Promise<void> {
+  try {
+    await connection.transaction(async (transaction) => {
+      const validUntil = await momentIn(transaction, validForMs);
+      await transaction.query(
+        `ALTER ROLE ${quoteName(user.name)} VALID UNTIL ${quoteLiteral(validUntil)}`,
+      );
+    });
+  } catch (error) {
+    throw error instanceof pg.DatabaseError ? refusedToMake(error) : error;
+  }
 }
 
 /** A crash left the role behind, or its password changes: it keeps nothing but what a new one would have. */

@@ -10,6 +10,7 @@ import {
   encodeReadyForQuery,
   encodeTerminate,
 } from "@jitdb/shared/postgres/encoder";
+import { encodeEnd, encodeWarning } from "@jitdb/shared/postgres/native-error";
 import type { SessionEnd } from "../../../audit/record.ts";
 import type { Forwarder } from "../../../gateway/turn.ts";
 import type {
@@ -18,12 +19,13 @@ import type {
   SessionPorts,
   SessionRequest,
   SessionSummary,
+  Warning,
 } from "../../engine.ts";
 import type { Observer } from "../observer/observer.ts";
 import { CancelKey, cancelBackend } from "./cancel.ts";
 import type { Connection } from "./connection.ts";
+import { Intake } from "./intake.ts";
 import type { LoggedIn } from "./login.ts";
-import { encodeFatal, encodeWarning } from "./native-errors.ts";
 import { OwedAnswers } from "./owed-answers.ts";
 
 /** In milliseconds. */
@@ -62,15 +64,14 @@ export class Relay implements Session, Forwarder {
   readonly #greeting: Uint8Array;
   readonly #rest: Uint8Array;
 
-  readonly #clientWalker = new MessageWalker("frontend");
+  readonly #owed = new OwedAnswers();
+  readonly #intake: Intake;
   readonly #serverWalker = new MessageWalker("backend");
-  /** Observed, and waiting for its records. */
-  #pending: Uint8Array[] = [];
   /** Written, and not yet taken by the socket. */
   #unconsumed = 0;
   #notice: Uint8Array | undefined;
-
-  readonly #owed = new OwedAnswers();
+  /** The grant's time is over, and a transaction goes on. */
+  #isDraining = false;
 
   #bytesIn = 0;
   #bytesOut = 0;
@@ -81,10 +82,11 @@ export class Relay implements Session, Forwarder {
     this.#ports = ports;
     this.#client = request.client;
     this.#observer = observer;
+    this.#intake = new Intake(observer, this.#owed);
     this.#connection = login.connection;
     this.#socket = login.connection.socket;
     this.#key = login.key;
-    this.#clientKey = new CancelKey(login.key.processId, ports.random);
+    this.#clientKey = new CancelKey(login.key, ports.random);
     this.#greeting = Buffer.concat([
       ...login.greeting,
       encodeBackendKeyData(this.#clientKey.data),
@@ -119,18 +121,7 @@ export class Relay implements Session, Forwarder {
       return;
     }
     this.#bytesIn += bytes.length;
-    try {
-      this.#clientWalker.push(bytes);
-      for (let part = this.#clientWalker.next(); part; part = this.#clientWalker.next()) {
-        this.#observer.client(bytes, part);
-        this.#owed.client(part);
-      }
-    } catch (error) {
-      this.#fail(toJitdbError(error));
-      return;
-    }
-    this.#pending.push(bytes);
-    this.#ports.turn.forward(this);
+    this.#pass(() => this.#intake.push(bytes));
   }
 
   /**
@@ -147,12 +138,11 @@ export class Relay implements Session, Forwarder {
     }
     const socket = this.#socket;
     socket.cork();
-    for (const bytes of this.#pending) {
+    for (const bytes of this.#intake.takePending()) {
       this.#unconsumed += bytes.length;
       socket.write(bytes);
     }
     socket.uncork();
-    this.#pending = [];
     this.#observer.forwarded();
     this.#consume();
   }
@@ -181,7 +171,7 @@ export class Relay implements Session, Forwarder {
       return;
     }
     if (this.#serverWalker.isAtEnd) {
-      this.#client.write(encodeFatal(error));
+      this.#client.write(encodeEnd(error));
     }
     this.#client.close();
     // SECURITY: a client that never reads must not keep its stream beyond the end.
@@ -189,7 +179,15 @@ export class Relay implements Session, Forwarder {
     this.#disconnect();
   }
 
-  notify(message: string, hint: string): void {
+  expire(): void {
+    this.#isOver();
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining && this.#end === undefined;
+  }
+
+  notify({ message, hint }: Warning): void {
     this.#notice = encodeWarning(message, hint);
     this.#sendNotice();
   }
@@ -212,7 +210,7 @@ export class Relay implements Session, Forwarder {
       this.#serverWalker.push(chunk);
       for (let part = this.#serverWalker.next(); part; part = this.#serverWalker.next()) {
         this.#observer.server(chunk, part);
-        this.#owed.server(part);
+        this.#owed.server(chunk, part);
       }
     } catch (error) {
       // The walker stands where nothing can be injected any more, and the chunk stays here: the client sees a cut.
@@ -223,6 +221,55 @@ export class Relay implements Session, Forwarder {
     this.#write(chunk);
     this.#sendNotice();
     this.#consume();
+    if (this.#isDraining) {
+      this.#goOnDraining();
+    }
+  }
+
+  /** Bytes of the client pass when what is to be recorded of them is. */
+  #pass(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(toJitdbError(error));
+      return;
+    }
+    this.#ports.turn.forward(this);
+  }
+
+  /**
+   * Lets the transaction that runs at the end go on, if there is one.
+   * SECURITY: what was sent ahead can't be called back, and would begin behind the transaction: whoever has done that is
+   * ended hard.
+   */
+  #drain(): boolean {
+    if (this.#isDraining) {
+      return true;
+    }
+    if (this.#owed.isAtRest || this.#owed.isAhead) {
+      return false;
+    }
+    this.#isDraining = true;
+    this.#intake.passOneByOne();
+    const { deadline, subject, draining } = this.#request;
+    const until = new Date(deadline.drainedAt).toISOString();
+    try {
+      this.#ports.journal.append({ kind: "session.draining", ...subject, until });
+      this.#ports.turn.flush();
+    } catch (error) {
+      this.#warn(error, "a session that goes on behind its end is not on record yet");
+    }
+    this.notify(draining());
+    return true;
+  }
+
+  /** Behind each answer: the end, if the transaction is over, else the next unit of it. */
+  #goOnDraining(): void {
+    if (this.#owed.isAtRest) {
+      this.end("drained", this.#request.expired());
+      return;
+    }
+    this.#pass(() => this.#intake.goOn());
   }
 
   #write(bytes: Uint8Array): void {
@@ -250,7 +297,9 @@ export class Relay implements Session, Forwarder {
 
   /** Checked at every read: a timer alone would be as late as the loop is busy. */
   #isOver(): boolean {
-    if (this.#end === undefined && this.#ports.clock.now() >= this.#request.endsAt) {
+    const { endsAt, drainedAt } = this.#request.deadline;
+    const now = this.#ports.clock.now();
+    if (this.#end === undefined && now >= endsAt && (now >= drainedAt || !this.#drain())) {
       this.end("expired", this.#request.expired());
     }
     return this.#end !== undefined;
@@ -283,7 +332,7 @@ export class Relay implements Session, Forwarder {
       return false;
     }
     this.#end = { end, reason };
-    this.#pending = [];
+    this.#intake.drop();
     try {
       this.#observer.end(result);
       this.#ports.turn.flush();
@@ -296,7 +345,7 @@ export class Relay implements Session, Forwarder {
   #disconnect(): void {
     const socket = this.#socket;
     socket.removeAllListeners("data");
-    const isIdle = this.#owed.isNothing && this.#clientWalker.isAtEnd;
+    const isIdle = this.#owed.isNothing && this.#intake.isAtEnd;
     if (isIdle) {
       socket.resume();
       socket.end(encodeTerminate());

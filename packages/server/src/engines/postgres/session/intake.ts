@@ -1,0 +1,97 @@
+// What the client sends, on its way to the server: walked, observed, and kept until it may be written. Behind the end of a
+// grant one unit at a time (owed-answers.ts), so that nothing begins behind the transaction that may finish.
+
+import { MessageWalker, type Segment } from "@jitdb/shared/postgres/decoder";
+import type { Observer } from "../observer/observer.ts";
+import type { OwedAnswers } from "./owed-answers.ts";
+
+/** Bytes that the observer has not seen: the walker stands at `part` of `bytes`. */
+interface Held {
+  readonly bytes: Uint8Array;
+  readonly part: Segment;
+  readonly behind: Uint8Array[];
+}
+
+export class Intake {
+  readonly #observer: Pick<Observer, "client">;
+  readonly #owed: OwedAnswers;
+  readonly #walker = new MessageWalker("frontend");
+  /** Observed, and waiting for its records. */
+  #pending: Uint8Array[] = [];
+  #isOneByOne = false;
+  #held: Held | undefined;
+
+  constructor(observer: Pick<Observer, "client">, owed: OwedAnswers) {
+    this.#observer = observer;
+    this.#owed = owed;
+  }
+
+  /** Whether the client's last message is whole, and has been passed on. */
+  get isAtEnd(): boolean {
+    return this.#walker.isAtEnd;
+  }
+
+  /**
+   * Takes bytes over; they stay here until they may be written.
+   * @throws JitdbError for what is no PostgreSQL, or can't be recorded; nothing may be pushed then any more
+   */
+  push(bytes: Uint8Array): void {
+    if (this.#held === undefined) {
+      this.#walker.push(bytes);
+      this.#walk(bytes, this.#walker.next(), 0);
+    } else {
+      this.#held.behind.push(bytes);
+    }
+  }
+
+  /** The bytes that may be written when their records are; each is given once. */
+  takePending(): readonly Uint8Array[] {
+    const pending = this.#pending;
+    this.#pending = [];
+    return pending;
+  }
+
+  /** Holds every unit back, from now on, until the one before it is answered. Call `goOn` at each answer. */
+  passOneByOne(): void {
+    this.#isOneByOne = true;
+  }
+
+  /**
+   * Lets the next unit pass, if the server is ready for it.
+   * @throws JitdbError as `push`
+   */
+  goOn(): void {
+    const held = this.#held;
+    if (held === undefined || this.#owed.isNext(held.part)) {
+      return;
+    }
+    this.#held = undefined;
+    this.#walk(held.bytes, held.part, held.part.start);
+    for (const bytes of held.behind) {
+      this.push(bytes);
+    }
+  }
+
+  drop(): void {
+    this.#pending = [];
+    this.#held = undefined;
+  }
+
+  /** From a segment on; the bytes before `start` have passed. */
+  #walk(bytes: Uint8Array, first: Segment | undefined, start: number): void {
+    let end = bytes.length;
+    for (let part = first; part; part = this.#walker.next()) {
+      if (this.#isOneByOne && part.first && this.#owed.isNext(part)) {
+        this.#held = { bytes, part, behind: [] };
+        // A part of its header may have passed with an earlier chunk; a header alone begins nothing.
+        end = part.start;
+        break;
+      }
+      this.#observer.client(bytes, part);
+      this.#owed.client(part);
+    }
+    if (end > start) {
+      this.#pending.push(bytes.subarray(start, end));
+    }
+  }
+}
