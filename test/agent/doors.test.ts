@@ -1,8 +1,16 @@
 // The two local doors: who gets in, what is said to those who do not, and that nothing of them reaches the gateway.
 
+import { once } from "node:events";
 import { readFile, stat } from "node:fs/promises";
 import { connect as connectTcp } from "node:net";
 import { join } from "node:path";
+import { encodeAuthenticationOk } from "@jitdb/shared/postgres/encoder";
+import {
+  encodeGssEncRequest,
+  encodeSslRequest,
+  encodeStartupMessage,
+  protocolVersions,
+} from "@jitdb/shared/postgres/startup";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { AgentFixture, overSocket, overTcp, psql } from "./agent-fixture.ts";
@@ -85,7 +93,6 @@ describe("the local doors (invariant 8)", () => {
     ["a TLS hello", Buffer.from("16030100c8010000c40303", "hex")],
     ["a length of zero", Buffer.alloc(64)],
     ["a length of 2^32 - 1", Buffer.alloc(64, 0xff)],
-    ["an unknown protocol", Buffer.from("0000000800020000", "hex")],
     [
       "a cancel request with a made-up key (invariant 16)",
       Buffer.from("0000001004d2162e0000000100000002", "hex"),
@@ -102,6 +109,61 @@ describe("the local doors (invariant 8)", () => {
     }
     expect(fixture.server.opens).toEqual([]);
     expect(fixture.server.upstreamBytes).toBe(0);
+  });
+});
+
+describe("what stands before a start-up packet", () => {
+  const [ssl, gss] = [encodeSslRequest(), encodeGssEncRequest()];
+  const startup = encodeStartupMessage({
+    version: protocolVersions.v3_0,
+    parameters: [{ name: "user", value: Buffer.from("alice") }],
+  });
+
+  it.each([
+    ["nothing", []],
+    ["an SSLRequest", [ssl]],
+    ["a GSSENCRequest", [gss]],
+    ["an SSLRequest, then a GSSENCRequest", [ssl, gss]],
+    ["a GSSENCRequest, then an SSLRequest", [gss, ssl]],
+  ])("may be %s: each is declined with one byte", async (_, requests) => {
+    const { ready } = await fixture.connect();
+    const socket = connectTcp(join(ready.socket, `.s.PGSQL.${ready.port}`));
+    for (const request of requests) {
+      socket.write(request);
+      expect(String((await once(socket, "data"))[0])).toBe("N");
+    }
+    socket.write(startup);
+    const [greeting] = await once(socket, "data");
+    socket.destroy();
+    expect(Buffer.from(encodeAuthenticationOk()).equals(greeting.subarray(0, 9))).toBe(true);
+  });
+
+  it.each([
+    ["an SSLRequest twice", [ssl, ssl]],
+    ["a GSSENCRequest twice", [gss, ssl, gss]],
+  ])("is not %s: that ends the connection (invariant 12)", async (_, requests) => {
+    const { ready } = await fixture.connect();
+    const socket = connectTcp(ready.port, ready.host);
+    const closed = once(socket, "close");
+    for (const request of requests.slice(0, -1)) {
+      socket.write(request);
+      await once(socket, "data");
+    }
+    const answers: Buffer[] = [];
+    socket.on("data", (bytes) => answers.push(bytes));
+    socket.write(requests.at(-1) ?? ssl);
+    await closed;
+    expect(answers).toEqual([]);
+    expect(fixture.server.opens).toEqual([]);
+  });
+
+  it("is no start-up of another major version: that is refused in PostgreSQL's words", async () => {
+    const { ready } = await fixture.connect();
+    const old = Buffer.from("0000000800020000", "hex");
+    const answer = await answerTo({ host: ready.host, port: ready.port }, old);
+    expect(answer).toContain("SFATAL\0");
+    expect(answer).toContain("C0A000\0");
+    expect(fixture.server.opens).toEqual([]);
   });
 });
 

@@ -5,7 +5,6 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import type { GrantView } from "@jitdb/shared/api/access";
-import { MessageCollector } from "@jitdb/shared/postgres/decoder";
 import { encodeStartupMessage, parseStartupPacket } from "@jitdb/shared/postgres/startup";
 import { encodeText } from "@jitdb/shared/postgres/writer";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
@@ -189,21 +188,16 @@ class FakeTunnel {
 
   #pass(id: number, socket: Socket, isSession: boolean): void {
     const session = this.#session;
-    const login = new MessageCollector("backend", 8192);
     let isLoggedIn = !isSession;
     if (!isSession) {
       session.opened(id, { session: "ses_cancel" });
     }
     socket.on("data", (chunk) => {
-      let bytes: Uint8Array = chunk;
       if (!isLoggedIn) {
-        login.push(chunk);
-        login.next();
-        bytes = login.takeRest();
         isLoggedIn = true;
         session.opened(id, { session: `ses_${id}` });
       }
-      if (bytes.byteLength > 0 && !session.write(id, bytes)) {
+      if (!session.write(id, chunk)) {
         socket.pause();
       }
       this.flush();

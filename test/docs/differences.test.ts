@@ -1,10 +1,16 @@
 // Differences between a tunnelled and a direct connection that docs/wire-support.md lists and no other test shows.
 
-import { once } from "node:events";
 import { connect } from "node:net";
-import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { scramCrypto } from "../../packages/server/src/engines/postgres/scram-crypto.ts";
+import { parseNegotiateProtocolVersion } from "../../packages/shared/src/postgres/backend.ts";
+import {
+  encodeSaslInitialResponse,
+  encodeSaslResponse,
+} from "../../packages/shared/src/postgres/encoder.ts";
 import { backendMessages } from "../../packages/shared/src/postgres/messages.ts";
+import { ScramClient } from "../../packages/shared/src/postgres/scram/client.ts";
+import { deriveKeys } from "../../packages/shared/src/postgres/scram/verifier.ts";
 import {
   encodeStartupMessage,
   protocolVersions,
@@ -64,16 +70,39 @@ describe("a tunnelled session", () => {
   });
 });
 
-it("a client that asks for protocol 3.2 is told 3.0, and served", async () => {
+it("a client on the port that asks for a version that there is not is told behind its password, not before", async () => {
   const { ready } = await fixture.connect();
-  const socket = connect(join(ready.socket, `.s.PGSQL.${ready.port}`));
+  const socket = connect(ready.port, ready.host);
+  const chunks: AsyncIterator<Buffer> = socket[Symbol.asyncIterator]();
+  const client = new WireClient({
+    read: async () => (await chunks.next()).value,
+    write: async (bytes: Uint8Array) => {
+      socket.write(bytes);
+    },
+  });
   const parameters = [{ name: "user", value: Buffer.from("alice") }];
-  socket.write(encodeStartupMessage({ version: protocolVersions.v3_2, parameters }));
-  const [answer] = await once(socket, "data");
+  await client.send(encodeStartupMessage({ version: protocolVersions.v3_2, parameters }));
+  const scram = new ScramClient(scramCrypto, { mechanisms: ["SCRAM-SHA-256"] });
+  const types = [(await client.next())?.type];
+  await client.send(encodeSaslInitialResponse({ mechanism: scram.mechanism, data: scram.first() }));
+  const { salt, iterations } = scram.challenge(await authenticationData());
+  await client.send(
+    encodeSaslResponse(
+      scram.respond(await deriveKeys(scramCrypto, ready.password, salt, iterations)),
+    ),
+  );
+  scram.verify(await authenticationData());
+  const { Authentication, NegotiateProtocolVersion } = backendMessages;
+  const negotiation = await client.next();
+  types.push(negotiation?.type, (await client.next())?.type);
   socket.destroy();
-  const head = Buffer.from(answer);
-  expect([head[0], head.readInt32BE(5)]).toEqual([
-    backendMessages.NegotiateProtocolVersion,
-    protocolVersions.v3_0,
-  ]);
+  expect(types).toEqual([Authentication, NegotiateProtocolVersion, Authentication]);
+  expect(parseNegotiateProtocolVersion(negotiation?.body ?? new Uint8Array(0))).toEqual({
+    version: protocolVersions.v3_0,
+    unknownOptions: [],
+  });
+
+  async function authenticationData(): Promise<Uint8Array> {
+    return (await client.next())?.body.subarray(4) ?? new Uint8Array(0);
+  }
 });

@@ -46,7 +46,8 @@ describe.each<PostgresVersion>(["system", "embedded"])(
       const types = client.greeting.map(({ type }) => type);
       expect(types.at(-1)).toBe(backendMessages.ReadyForQuery);
       expect(types.at(-2)).toBe(backendMessages.BackendKeyData);
-      expect(new Set(types.slice(0, -2))).toEqual(new Set([backendMessages.ParameterStatus]));
+      expect(types[0]).toBe(backendMessages.Authentication);
+      expect(new Set(types.slice(1, -2))).toEqual(new Set([backendMessages.ParameterStatus]));
       const { rows } = await client.query("select pg_backend_pid(), current_user");
       const [session] = rig.gateway.sessions();
       expect(rows).toEqual([[String(session?.backendPid), session?.userName]]);

@@ -3,7 +3,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { logIn } from "../../packages/server/src/engines/postgres/session/login.ts";
 import { ScramKeyCache } from "../../packages/server/src/engines/postgres/session/scram-keys.ts";
+import { isAllowedStartUpSetting } from "../../packages/server/src/engines/postgres/start-up-settings.ts";
 import type { GrantUser } from "../../packages/server/src/gateway/sessions/open-session.ts";
+import { protocolVersions } from "../../packages/shared/src/postgres/startup.ts";
 import { type PostgresVersion, type RunningPostgres, startPostgres } from "../support/postgres.ts";
 import { createRig, type Rig } from "./rig.ts";
 import { startUp, WireClient } from "./wire-client.ts";
@@ -25,7 +27,7 @@ describe.each<PostgresVersion>(["system", "embedded"])(
     test("gives the same settings as a direct one", async () => {
       const grant = await rig.grant("alice");
       const options =
-        '-c work_mem=8MB --search-path="a\\ b",public -cstatement_timeout=1234 -c app.tenant=x\\\\y';
+        '-c work_mem=8MB --search-path="a\\ b",public -cstatement_timeout=1234 -c app.tenant=x\\\\y -fsS64kB -f h -D /nowhere -eb';
       const settings = [
         ["application_name", "the client"],
         ["client_encoding", "LATIN1"],
@@ -45,6 +47,15 @@ describe.each<PostgresVersion>(["system", "embedded"])(
       ]);
     });
 
+    test("may bring along every setting that any role may SET, and no other", async () => {
+      const settings = await rig.superuser("select name, context from pg_settings");
+      const isAllowed = ([name]: unknown[]) => isAllowedStartUpSetting(String(name));
+      expect(
+        settings.filter(([, context]) => context === "user").filter((row) => !isAllowed(row)),
+      ).toEqual([]);
+      expect(settings.filter(([, context]) => context !== "user").filter(isAllowed)).toEqual([]);
+    });
+
     test("tells the client about a setting that the server does not take", async () => {
       const grant = await rig.grant("alice");
       const agent = await rig.agent("alice");
@@ -57,7 +68,7 @@ describe.each<PostgresVersion>(["system", "embedded"])(
 
     test.each([
       ["options", "-c role=postgres", "postgres.start_up"],
-      ["replication", "database", "postgres.start_up"],
+      ["replication", "database", "postgres.replication"],
       ["database", "template1", "database.unknown"],
     ])("refuses %s=%s before a login, on record (invariants 15, 27)", async (name, value, code) => {
       const grant = await rig.grant("alice");
@@ -82,16 +93,13 @@ async function logInDirectly(
   const { connection } = await logIn({
     database: {
       name: "direct",
-      engine: "postgres",
       host,
       port,
       database: "postgres",
       tls: { mode: "disable" },
-      admin: { user: "", password },
-      labels: {},
-      profiles: new Map(),
     },
     user: { name: userName, password },
+    version: protocolVersions.v3_0,
     settings: settings.map(([name, value]) => ({ name, value: Buffer.from(value) })),
     keys: new ScramKeyCache(),
     signal: AbortSignal.timeout(5000),

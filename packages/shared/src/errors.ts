@@ -86,6 +86,7 @@ export const catalogue = {
   "database.unavailable": forms(503, "08006", 2003, 1013, database, "Wait until the database is back; the grant is kept and `jitdb connect` can be run again."),
   "database.misconfigured": forms(500, "08004", 2003, 1011, database, "An administrator runs `jitdb-server check`, which names the fix."),
   "database.unsafe_profile": forms(403, "42501", 1142, 4403, refused, "An administrator runs `jitdb-server check`, which names the role."),
+  "database.password": forms(502, "28P01", 1045, 1011, database, "Connect again in a moment: the user gets a new password."),
   "database.not_ready": forms(503, "57P03", 1040, 1013, database, "The database user is still being made; try again in a moment."),
   "request.unknown": forms(404, "02000", 1105, 4404, notFound, "List them with `jitdb requests`."),
   "request.decided": forms(409, "55000", 1105, 4409, conflict, "See the outcome with `jitdb requests --all`."),
@@ -111,6 +112,8 @@ export const catalogue = {
   "postgres.too_large": forms(413, "54000", 1153, 1009, network, "Send less at once."),
   "postgres.auth": forms(502, "28000", 1045, 1011, database, "An administrator runs `jitdb-server check`."),
   "postgres.start_up": forms(400, "22023", 1210, 1008, usage, "Take the parameter out of the connection string."),
+  "postgres.version": forms(400, "0A000", 1235, 1002, network, "Use a client that speaks version 3 of PostgreSQL's protocol."),
+  "postgres.replication": forms(400, "0A000", 1235, 1008, usage, "Take `replication` out of the connection string; pg_dump and COPY work through jitdb."),
 } as const satisfies Record<string, ErrorForms>;
 
 /** A stable name of what went wrong; scripts may rely on it. */

@@ -111,7 +111,7 @@ describe("start-up packets", () => {
     );
   });
 
-  test("random bytes end in a packet, in waiting, or in postgres.protocol", () => {
+  test("random bytes end in a packet, in waiting, or in an error of ours", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (tail) => {
         const packet = new Uint8Array(8 + tail.length);
@@ -121,7 +121,7 @@ describe("start-up packets", () => {
         expect(["nothing", "postgres.protocol"]).toContain(
           codeOf(() => parseStartupPacket(packet)),
         );
-        expect(["nothing", "postgres.protocol"]).toContain(
+        expect(["nothing", "postgres.protocol", "postgres.version"]).toContain(
           codeOf(() => new StartupDecoder().push(tail)),
         );
       }),
@@ -145,7 +145,6 @@ describe("start-up packets", () => {
     ["has no terminator", "00000000 00030000 61006200", 12],
     ["has a name without a value", "00000000 00030000 610000", 11],
     ["goes on behind its terminator", "00000000 00030000 6100620000 00", 14],
-    ["asks for protocol 2.0", "00000008 00020000", 8],
     ["is an SSLRequest with a tail", "00000009 04d2162f 00", 9],
     ["is a cancel with a key of 3 bytes", "0000000f 04d2162e 00000001 010203", 15],
   ])("refuses a packet that %s", (_, hex, length) => {
@@ -154,6 +153,13 @@ describe("start-up packets", () => {
     expect(packet).toHaveLength(length);
     expect(codeOf(() => parseStartupPacket(packet))).toBe("postgres.protocol");
   });
+
+  test.each(["00020000", "00040000", "04d21631"])(
+    "refuses a start-up of another major version than 3, with the code %s",
+    (code) => {
+      expect(codeOf(() => parseStartupPacket(bytes(`00000008${code}`)))).toBe("postgres.version");
+    },
+  );
 
   test("refuses a cancel key of 257 bytes", () => {
     const packet = encodeCancelRequest({ processId: 1, secret: new Uint8Array(257) });

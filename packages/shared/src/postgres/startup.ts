@@ -10,6 +10,9 @@ import { cstring, encodeLatin1, encodePacket, int32, uint8 } from "./writer.ts";
 /** Protocol versions as the start-up packet writes them: major in the high half, minor in the low. */
 export const protocolVersions = { v3_0: 0x0003_0000, v3_2: 0x0003_0002 } as const;
 
+/** The newest version that we know, so the newest that may be agreed on: of a later one we could not tell what its messages mean. */
+export const newestProtocolVersion: number = protocolVersions.v3_2;
+
 /** What stands in the version's place in the packets that are no start-up. */
 const requestCodes = { cancel: 80_877_102, ssl: 80_877_103, gssEnc: 80_877_104 } as const;
 
@@ -39,6 +42,11 @@ export type StartupPacket =
 /** The value that the server goes by: of a repeated parameter, the last. Names are compared exactly, as it does for its own. */
 export function startupParameter(message: StartupMessage, name: string): Uint8Array | undefined {
   return message.parameters.findLast((parameter) => parameter.name === name)?.value;
+}
+
+/** Options of the protocol itself, which a server that does not know them names in NegotiateProtocolVersion. */
+export function isProtocolOption(name: string): boolean {
+  return name.startsWith("_pq_.");
 }
 
 /**
@@ -87,7 +95,7 @@ export class StartupDecoder {
   /**
    * @returns the packet once it is whole; its byte values are memory of its own
    * @throws JitdbError `postgres.protocol` for an impossible length (known after four bytes), a malformed packet, one out
-   * of order, or bytes behind a request
+   * of order, or bytes behind a request; `postgres.version` as {@link parseStartupPacket}
    */
   push(chunk: Uint8Array): StartupPacket | undefined {
     let offset = this.#fill(chunk, 0);
@@ -132,7 +140,7 @@ export class StartupDecoder {
 
 /**
  * Parses one whole packet, length word included. Byte values are views.
- * @throws JitdbError `postgres.protocol`
+ * @throws JitdbError `postgres.protocol`; `postgres.version` for a start-up of another major version than 3
  */
 export function parseStartupPacket(packet: Uint8Array): StartupPacket {
   const reader = new BodyReader("start-up", packet);
@@ -153,7 +161,10 @@ export function parseStartupPacket(packet: Uint8Array): StartupPacket {
       return parseCancelRequest(reader);
     default:
       if (code >>> 16 !== 3) {
-        throw reader.malformed(`it asks for protocol ${code >>> 16}.${code & 0xffff}`);
+        throw new JitdbError(
+          "postgres.version",
+          `Protocol ${code >>> 16}.${code & 0xffff} is not supported: jitdb speaks 3.0 to 3.2.`,
+        );
       }
       return { kind: "startup", version: code, parameters: parseParameters(reader) };
   }

@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { BackendKeyData } from "@jitdb/shared/postgres/backend";
+import { encodeRefusal } from "@jitdb/shared/postgres/native-error";
 import {
   deriveKeys,
   type ScramVerifier,
@@ -16,10 +17,9 @@ import {
 } from "@jitdb/shared/postgres/startup";
 import type { Door, Front, FrontPorts } from "../engine.ts";
 import type { AgentStream, OpenStream } from "../stream.ts";
-import { encodeFatal } from "./native-error.ts";
 import { Relay } from "./relay.ts";
 import { scramCrypto } from "./scram-crypto.ts";
-import { answerVersion, checkPassword, type Opening, readOpening } from "./start-up.ts";
+import { checkPassword, type Opening, readOpening } from "./start-up.ts";
 
 /** Limits of what local programs may take. */
 export const frontLimits = {
@@ -138,32 +138,28 @@ export class PostgresFront implements Front {
   async #start(socket: Socket, door: Door): Promise<Opening | undefined> {
     this.#starting[door] += 1;
     const deadline = setTimeout(() => socket.destroy(), this.#limits.startUpTimeoutMs);
+    let speaksPostgres = false;
     try {
       const opening = await readOpening(socket);
+      speaksPostgres = true;
       if (opening.packet.kind === "cancel") {
         return opening;
       }
-      answerVersion(socket, opening.packet);
       if (door === "socket") {
         return opening;
       }
-      return { ...opening, rest: await this.#authenticate(socket, opening.rest) };
-    } catch {
-      // No PostgreSQL client, one that was told what is wrong, or one that left: either way there is nobody to answer.
+      return { ...opening, rest: await checkPassword(socket, this.#verifier, opening.rest) };
+    } catch (thrown) {
+      const error = toJitdbError(thrown);
+      // SECURITY: whoever speaks no PostgreSQL is told nothing (invariant 9).
+      if (speaksPostgres || error.code === "postgres.version") {
+        socket.write(encodeRefusal(error));
+      }
       socket.destroySoon();
       return undefined;
     } finally {
       clearTimeout(deadline);
       this.#starting[door] -= 1;
-    }
-  }
-
-  async #authenticate(socket: Socket, rest: Uint8Array): Promise<Uint8Array> {
-    try {
-      return await checkPassword(socket, this.#verifier, rest);
-    } catch (thrown) {
-      socket.write(encodeFatal(toJitdbError(thrown)));
-      throw thrown;
     }
   }
 

@@ -1,13 +1,9 @@
 import { Socket } from "node:net";
 import { JitdbError } from "@jitdb/shared/errors";
-import {
-  encodeAuthenticationOk,
-  encodeBackendKeyData,
-  encodeReadyForQuery,
-} from "@jitdb/shared/postgres/encoder";
+import { encodeBackendKeyData, encodeReadyForQuery } from "@jitdb/shared/postgres/encoder";
+import { encodeEnd, encodeRefusal } from "@jitdb/shared/postgres/native-error";
 import { describe, expect, it } from "vitest";
 import type { AgentStream } from "../stream.ts";
-import { encodeFatal } from "./native-error.ts";
 import { Relay } from "./relay.ts";
 
 const lost = new JitdbError("tunnel.lost", "The connection to the server was lost.");
@@ -43,11 +39,11 @@ function start() {
 }
 
 describe("Relay", () => {
-  it("greets the client once the gateway let it in, and forwards what it sent early", () => {
+  it("forwards what the client sent early once the gateway let it in, and leaves the greeting to that", () => {
     const { relay, calls, text } = start();
     relay.opened();
 
-    expect(text()).toEqual(Buffer.from(encodeAuthenticationOk()));
+    expect(text()).toEqual(Buffer.alloc(0));
     expect(calls).toEqual(["write early"]);
   });
 
@@ -68,12 +64,22 @@ describe("Relay", () => {
 
   it("tells a client an error behind a whole message", () => {
     const { relay, socket, calls, text } = start();
+    relay.opened();
     relay.data(ready);
     relay.ended(lost);
 
-    expect(text()).toEqual(Buffer.concat([ready, encodeFatal(lost)]));
+    expect(text()).toEqual(Buffer.concat([ready, encodeEnd(lost)]));
     expect(socket.writableEnded).toBe(true);
     expect(calls).toContain("reset tunnel.lost");
+    socket.destroy();
+  });
+
+  it("refuses a client with the error's own SQLSTATE before the gateway let it in", () => {
+    const full = new JitdbError("limit.reached", "This grant has 100 sessions already.");
+    const { relay, socket, text } = start();
+    relay.ended(full);
+
+    expect(text()).toEqual(Buffer.from(encodeRefusal(full)));
     socket.destroy();
   });
 

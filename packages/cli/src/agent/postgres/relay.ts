@@ -5,10 +5,9 @@ import type { Socket } from "node:net";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { type BackendKeyData, parseBackendKeyData } from "@jitdb/shared/postgres/backend";
 import { BodyCollector, MessageWalker } from "@jitdb/shared/postgres/decoder";
-import { encodeAuthenticationOk } from "@jitdb/shared/postgres/encoder";
 import { backendMessages, postgresLimits } from "@jitdb/shared/postgres/messages";
+import { encodeEnd, encodeRefusal } from "@jitdb/shared/postgres/native-error";
 import type { AgentStream, StreamReceiver } from "../stream.ts";
-import { encodeFatal } from "./native-error.ts";
 
 /** How long a client may take to read why it ends before its socket is cut. */
 const farewellMs = 2000;
@@ -30,6 +29,8 @@ export class Relay implements StreamReceiver {
   readonly #walker = new MessageWalker("backend");
   readonly #keys = new BodyCollector(maxKeyLength);
   #stream: AgentStream | undefined;
+  /** The gateway has let the client in. */
+  #isOpen = false;
   /** No more is relayed: the stream is over, or the client was told an error. */
   #isOver = false;
   #farewell: NodeJS.Timeout | undefined;
@@ -51,8 +52,7 @@ export class Relay implements StreamReceiver {
 
   opened(): void {
     const client = this.#client;
-    // The gateway has logged in; what it sends begins behind this message.
-    client.write(encodeAuthenticationOk());
+    this.#isOpen = true;
     this.#forward(this.#options.early);
     client.on("data", (bytes) => this.#forward(bytes));
     client.on("end", () => {
@@ -102,7 +102,7 @@ export class Relay implements StreamReceiver {
     }
     this.#stream?.reset(error);
     if (this.#walker.isAtEnd) {
-      this.#client.write(encodeFatal(error));
+      this.#client.write(this.#isOpen ? encodeEnd(error) : encodeRefusal(error));
       this.#finish();
       this.#farewell = setTimeout(() => this.#client.destroy(), farewellMs);
     } else {

@@ -9,7 +9,6 @@ import {
   encodeAuthenticationSasl,
   encodeAuthenticationSaslContinue,
   encodeAuthenticationSaslFinal,
-  encodeNegotiateProtocolVersion,
 } from "@jitdb/shared/postgres/encoder";
 import { parseSaslInitialResponse } from "@jitdb/shared/postgres/frontend";
 import { frontendMessages } from "@jitdb/shared/postgres/messages";
@@ -17,7 +16,6 @@ import { ScramServer } from "@jitdb/shared/postgres/scram/server";
 import type { ScramVerifier } from "@jitdb/shared/postgres/scram/verifier";
 import {
   type CancelRequest,
-  protocolVersions,
   StartupDecoder,
   type StartupMessage,
 } from "@jitdb/shared/postgres/startup";
@@ -28,14 +26,6 @@ const mechanism = "SCRAM-SHA-256";
 /** Largest message of the password exchange; SCRAM's own limit is smaller. */
 const maxPasswordMessageLength = 8192;
 
-/** The gateway speaks 3.0 without options; a client that asks for more is told so, before its authentication. */
-export function answerVersion(socket: Socket, { version, parameters }: StartupMessage): void {
-  const options = parameters.map(({ name }) => name).filter((name) => name.startsWith("_pq_."));
-  if (version !== protocolVersions.v3_0 || options.length > 0) {
-    socket.write(encodeNegotiateProtocolVersion(protocolVersions.v3_0, options));
-  }
-}
-
 /** A client's first packet, and what came behind it in the same chunk. */
 export interface Opening {
   readonly packet: StartupMessage | CancelRequest;
@@ -45,7 +35,7 @@ export interface Opening {
 /**
  * Reads up to the packet that says what the client wants, and refuses encryption on the way: a loopback and a private
  * socket need none.
- * @throws JitdbError `postgres.protocol` for what is no PostgreSQL client
+ * @throws JitdbError `postgres.protocol` for what is no PostgreSQL client, `postgres.version` for an old or a future one
  */
 export async function readOpening(socket: Socket): Promise<Opening> {
   const decoder = new StartupDecoder();

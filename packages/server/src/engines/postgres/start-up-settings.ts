@@ -137,7 +137,6 @@ const userSettings: ReadonlySet<string> = new Set([
   "transaction_read_only",
   "transaction_timeout",
   "transform_null_equals",
-  "user",
   "vacuum_buffer_usage_limit",
   "vacuum_cost_delay",
   "vacuum_cost_limit",
@@ -159,7 +158,9 @@ const userSettings: ReadonlySet<string> = new Set([
   "xmloption",
 ]);
 
-const customSetting = /^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)+$/i;
+/** As the server's valid_custom_variable_name, which takes any byte above ASCII for a letter. */
+const customSetting =
+  /^[a-z_\x80-\xff][a-z0-9_$\x80-\xff]*(?:\.[a-z_\x80-\xff][a-z0-9_$\x80-\xff]*)+$/i;
 
 /** Whether a client may set this at start-up. Names are compared as the server does: without regard to case. */
 export function isAllowedStartUpSetting(name: string): boolean {

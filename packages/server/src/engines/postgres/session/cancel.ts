@@ -10,17 +10,17 @@ import type { DatabaseConfig } from "../../../config/config.ts";
 import { connectToServer, unreachable } from "./connection.ts";
 
 const deadlineMs = 5000;
-const secretBytes = 4;
 
 /**
  * What a client is told for its cancel requests: the server's true process id, which programs ask the server about, and
- * a secret of ours. SECURITY: it works through the gateway, inside its grant, and nowhere else (invariant 16).
+ * a secret of ours, as long as the server's. SECURITY: it works through the gateway, inside its grant, and nowhere else
+ * (invariant 16).
  */
 export class CancelKey {
   readonly data: BackendKeyData;
 
-  constructor(processId: number, random: Random) {
-    this.data = { processId, secret: random.bytes(secretBytes) };
+  constructor({ processId, secret }: BackendKeyData, random: Random) {
+    this.data = { processId, secret: random.bytes(secret.length) };
   }
 
   /**

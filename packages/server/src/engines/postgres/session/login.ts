@@ -6,9 +6,11 @@ import { JitdbError } from "@jitdb/shared/errors";
 import {
   type Authentication,
   type BackendKeyData,
+  type NegotiateProtocolVersion,
   parseAuthentication,
   parseBackendKeyData,
   parseErrorResponse,
+  parseNegotiateProtocolVersion,
   parseParameterStatus,
   parseReadyForQuery,
 } from "@jitdb/shared/postgres/backend";
@@ -33,8 +35,10 @@ import type { ScramKeyCache } from "./scram-keys.ts";
 const limits = { maxMessageLength: 65_536, maxMessages: 1000 } as const;
 
 export interface Login {
-  readonly database: DatabaseConfig;
+  readonly database: Pick<DatabaseConfig, "name" | "host" | "port" | "database" | "tls">;
   readonly user: { readonly name: string; readonly password: Secret };
+  /** The protocol's version to ask for, 3.0 to 3.2. */
+  readonly version: number;
   /** The client's settings, checked. */
   readonly settings: readonly StartupParameter[];
   readonly keys: ScramKeyCache;
@@ -45,6 +49,8 @@ export interface Login {
 /** A connection that the server is ready to take queries on. Its socket is paused. */
 export interface LoggedIn {
   readonly connection: Connection;
+  /** The protocol's version that the server agreed to: at most the one that was asked for. */
+  readonly version: number;
   /** Process id and true cancel secret. SECURITY: the secret stays here (invariant 16). */
   readonly key: BackendKeyData;
   /** The server's ParameterStatus messages and notices, as it sent them. */
@@ -75,6 +81,7 @@ class Conversation {
   readonly #messages = new MessageCollector("backend", limits.maxMessageLength);
   #scram: ScramClient | undefined;
   #isAuthenticated = false;
+  #version: number;
   #key: BackendKeyData | undefined;
   readonly #greeting: Uint8Array[] = [];
   readonly #parameters = new Map<string, string>();
@@ -82,6 +89,7 @@ class Conversation {
   constructor(login: Login, connection: Connection) {
     this.#login = login;
     this.#connection = connection;
+    this.#version = login.version;
   }
 
   async run(): Promise<LoggedIn> {
@@ -100,6 +108,7 @@ class Conversation {
         }
         return {
           connection: this.#connection,
+          version: this.#version,
           key,
           greeting: this.#greeting,
           parameters: this.#parameters,
@@ -126,9 +135,9 @@ class Conversation {
   }
 
   #startUp(): Uint8Array {
-    const { user, database, settings } = this.#login;
+    const { user, database, version, settings } = this.#login;
     return encodeStartupMessage({
-      version: protocolVersions.v3_0,
+      version,
       parameters: [
         { name: "user", value: encodeText(user.name) },
         { name: "database", value: encodeText(database.database) },
@@ -145,6 +154,10 @@ class Conversation {
     }
     if (type === backendMessages.Authentication && !this.#isAuthenticated) {
       await this.#authenticate(parseAuthentication(body));
+      return false;
+    }
+    if (type === backendMessages.NegotiateProtocolVersion && this.#scram === undefined) {
+      this.#negotiate(parseNegotiateProtocolVersion(body));
       return false;
     }
     if (!this.#isAuthenticated) {
@@ -171,6 +184,14 @@ class Conversation {
       default:
         throw refusedServer(`message 0x${type.toString(16)} is none of a login`);
     }
+  }
+
+  /** The server knows an older version. It can do so once: what it agrees to is less than what was asked for. */
+  #negotiate({ version, unknownOptions }: NegotiateProtocolVersion): void {
+    if (version < protocolVersions.v3_0 || version >= this.#version || unknownOptions.length > 0) {
+      throw refusedServer("it negotiates what nobody asked for");
+    }
+    this.#version = version;
   }
 
   async #authenticate(request: Authentication): Promise<void> {

@@ -1,37 +1,7 @@
-// Our errors in PostgreSQL's own words: the border between JitdbError and ErrorResponse, in both directions.
+// What a database says of a login that failed, as an error of ours. The other direction is the kernel's native-error.ts.
 
 import { type ErrorCode, JitdbError } from "@jitdb/shared/errors";
 import type { ErrorFields } from "@jitdb/shared/postgres/backend";
-import { encodeErrorResponse, encodeNoticeResponse } from "@jitdb/shared/postgres/encoder";
-
-/** Ends of a session that are neither the client's nor its statement's fault: admin_shutdown, which pools know how to handle. */
-const adminShutdown = "57P01";
-
-/** A FATAL ErrorResponse. */
-export function encodeFatal(error: JitdbError): Uint8Array {
-  const isOfProtocol = ["08P01", "58030", "54000"].includes(error.forms.sqlstate);
-  return encodeErrorResponse({
-    severity: "FATAL",
-    code: isOfProtocol ? error.forms.sqlstate : adminShutdown,
-    message: withoutNul(error.message),
-    hint: withoutNul(error.hint),
-  });
-}
-
-/** A NoticeResponse of severity WARNING, which no client hides. */
-export function encodeWarning(message: string, hint: string): Uint8Array {
-  return encodeNoticeResponse({
-    severity: "WARNING",
-    code: "01000",
-    message: withoutNul(message),
-    hint: withoutNul(hint),
-  });
-}
-
-// Reasons that people typed end up in messages.
-function withoutNul(text: string): string {
-  return text.replaceAll("\0", " ");
-}
 
 interface Refusal {
   readonly code: ErrorCode;

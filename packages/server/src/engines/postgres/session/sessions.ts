@@ -1,12 +1,17 @@
 // Opens sessions: the client's start-up is checked, the login made, and the relay put together.
 
+import {
+  encodeAuthenticationOk,
+  encodeNegotiateProtocolVersion,
+} from "@jitdb/shared/postgres/encoder";
 import { decodeText } from "@jitdb/shared/postgres/reader";
+import { newestProtocolVersion } from "@jitdb/shared/postgres/startup";
 import type { Session, SessionPorts, SessionRequest, Sessions } from "../../engine.ts";
 import { Observer } from "../observer/observer.ts";
 import { logIn } from "./login.ts";
 import { Relay } from "./relay.ts";
 import { ScramKeyCache } from "./scram-keys.ts";
-import { readStartUp } from "./start-up.ts";
+import { readStartUp, type StartUp } from "./start-up.ts";
 
 /** From the first packet to ReadyForQuery. */
 const loginDeadlineMs = 10_000;
@@ -20,20 +25,30 @@ export class PostgresSessions implements Sessions {
   }
 
   /**
-   * The stream to the client begins, at `start`, with the server's ParameterStatus messages, BackendKeyData (the true
-   * process id, a secret of ours) and ReadyForQuery. What stands before them in a login of PostgreSQL is the front's, which
-   * speaks to the client first: NegotiateProtocolVersion, the authentication, AuthenticationOk.
+   * The stream to the client begins, at `start`, with what stands in a login of PostgreSQL behind the proof of the password:
+   * NegotiateProtocolVersion where the client asked for more than there is, AuthenticationOk, the server's ParameterStatus
+   * messages, BackendKeyData (the true process id, a secret of ours) and ReadyForQuery. What stands before it is the front's.
    */
   async open(request: SessionRequest): Promise<Session> {
     const { database, user, signal } = request;
-    const settings = readStartUp(request.startup, database);
-    const login = await logIn({
+    const startUp = readStartUp(request.startup, database);
+    const { settings } = startUp;
+    const loggedIn = await logIn({
       database,
       user,
+      version: Math.min(startUp.version, newestProtocolVersion),
       settings,
       keys: this.#keys,
       signal: AbortSignal.any([signal, AbortSignal.timeout(loginDeadlineMs)]),
     });
+    const login = {
+      ...loggedIn,
+      greeting: [
+        ...negotiate(startUp, loggedIn.version),
+        encodeAuthenticationOk(),
+        ...loggedIn.greeting,
+      ],
+    };
     const parameters = Object.fromEntries(
       settings.map(({ name, value }) => [name, decodeText(value)]),
     );
@@ -47,4 +62,11 @@ export class PostgresSessions implements Sessions {
     });
     return new Relay({ request, ports: this.#ports, login, observer, parameters });
   }
+}
+
+/** As the server: it tells what it agrees to where that is less than was asked for, or where it does not know an option. */
+function negotiate({ version, protocolOptions }: StartUp, agreed: number): Uint8Array[] {
+  return version === agreed && protocolOptions.length === 0
+    ? []
+    : [encodeNegotiateProtocolVersion(agreed, protocolOptions)];
 }

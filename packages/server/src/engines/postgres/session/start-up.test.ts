@@ -14,7 +14,7 @@ function packet(...parameters: readonly (readonly [string, string])[]): Uint8Arr
 }
 
 function read(...parameters: readonly (readonly [string, string])[]): string[] {
-  return readStartUp(packet(...parameters), database).map(
+  return readStartUp(packet(...parameters), database).settings.map(
     ({ name, value }) => `${name}=${Buffer.from(value).toString()}`,
   );
 }
@@ -54,6 +54,17 @@ describe("what of a client's start-up is passed on (invariant 15)", () => {
     ["  -c\tsearch_path=a\\ b\\\\c  ", ["search_path=a b\\c"]],
     ["-c search_path=a=b", ["search_path=a=b"]],
     ["-c app.x=\\", ["app.x="]],
+    ["-c app.x=a\\\tb\\ ", ["app.x=a\tb "]],
+    [
+      "-e -fs -f h -S 8192",
+      ["datestyle=euro", "enable_seqscan=false", "enable_hashjoin=false", "work_mem=8192"],
+    ],
+    [
+      "-efm -ecgeqo=off",
+      ["datestyle=euro", "enable_mergejoin=false", "datestyle=euro", "geqo=off"],
+    ],
+    ["-e-work-mem=8MB", ["datestyle=euro", "work_mem=8MB"]],
+    ["-bEjnT -D /tmp -C x -r/tmp/out -v2 -c geqo=on --", ["geqo=on"]],
     ["", []],
   ])("options %j, read as the server reads them", (options, settings) => {
     expect(read(["options", options])).toEqual(settings);
@@ -75,7 +86,9 @@ describe("what of a client's start-up is passed on (invariant 15)", () => {
       ],
       "passed: geqo=on",
     ],
-    ["no protocol option: the front has answered it", [["_pq_.x", "1"]], "passed: "],
+    ["an option of the protocol, which is no setting", [["_pq_.x", "1"]], "passed: "],
+    ["replication that is off", [["replication", "false"]], "passed: "],
+    ["replication that is off, in another word", [["replication", "OF"]], "passed: "],
     ["no database", [["user", "me"]], "passed: "],
     [
       "the user's name as database, which libpq sends",
@@ -100,16 +113,19 @@ describe("what of a client's start-up is passed on (invariant 15)", () => {
     ["session_authorization", [["session_authorization", "postgres"]]],
     ["session-authorization by a long option", [["options", "--session-authorization=postgres"]]],
     ["a setting of the superuser", [["options", "-c log_statement=none"]]],
-    ["replication", [["replication", "database"]]],
-    ["replication that is off", [["replication", "false"]]],
     ["replication by options", [["options", "-c replication=true"]]],
-    ["the flag -e", [["options", "-e"]]],
-    ["flags in one word", [["options", "-ec work_mem=8MB"]]],
-    ["the data directory", [["options", "-D /tmp"]]],
+    ["-F, which is fsync", [["options", "-F"]]],
+    ["-d, which is the log's level", [["options", "-d 5"]]],
+    ["-s and -t, which are statistics of the log", [["options", "-s -tpa"]]],
+    ["-f without a kind of plan", [["options", "-f x"]]],
+    ["a switch that is none behind one that is", [["options", "-eq"]]],
+    ["a property of every object", [["options", "-fconstructor"]]],
+    ["a lone backslash, which is an empty word", [["options", "-e \\"]]],
     ["a word that is no option", [["options", "work_mem=8MB"]]],
     ["an option without a value", [["options", "-c work_mem"]]],
     ["-c at the end", [["options", "-c"]]],
-    ["two dashes", [["options", "--"]]],
+    ["words behind two dashes", [["options", "-- -e"]]],
+    ["one dash", [["options", "-"]]],
     ["the connection's own names as settings", [["options", "-c database=x"]]],
     ["a protocol option as a setting", [["options", "-c _pq_.x=1"]]],
     ["an empty name", [["options", "-c =x"]]],
@@ -122,6 +138,32 @@ describe("what of a client's start-up is passed on (invariant 15)", () => {
     ],
   ] as const)("refuses %s", (_, parameters) => {
     expect(refusal(...parameters)).toBe("postgres.start_up");
+  });
+
+  test.each([
+    [["replication", "database"]],
+    [["replication", "true"]],
+    [["replication", "o"]],
+    [["replication", "nonsense"]],
+    [["replication", ""]],
+    [
+      ["replication", "database"],
+      ["replication", "false"],
+    ],
+  ] as const)("refuses replication in its own words: %j", (...parameters) => {
+    expect(refusal(...(parameters as (readonly [string, string])[]))).toBe("postgres.replication");
+  });
+
+  test("the protocol's version and options as they came, for whoever negotiates", () => {
+    const startUp = encodeStartupMessage({
+      version: 0x0003_270f,
+      parameters: ["_pq_.b", "geqo", "_pq_.a"].map((name) => ({ name, value: Buffer.from("on") })),
+    });
+    expect(readStartUp(startUp, database)).toMatchObject({
+      version: 0x0003_270f,
+      protocolOptions: ["_pq_.b", "_pq_.a"],
+      settings: [{ name: "geqo" }],
+    });
   });
 
   test("refuses another database, whatever came first", () => {
