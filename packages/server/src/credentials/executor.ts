@@ -1,6 +1,8 @@
 // What the ledger asks of a database: small steps that may be repeated at will. Arguments and results are plain JSON,
 // since an executor may run in a gateway elsewhere. How an engine does them is engines/<engine>/executor.ts.
 
+import type { Comparison, Snapshot } from "./traces.ts";
+
 /** A user of the ledger as an executor needs it. */
 export interface UserRef {
   readonly name: string;
@@ -96,6 +98,12 @@ export interface Executor {
   drop(user: UserRef): Promise<StepResult>;
   /** Looks whether anything is left; an obstacle for each. */
   verify(user: UserRef): Promise<StepResult>;
+  /** What a grant on the profile could change; taken before its user is made. */
+  snapshot(profile: string): Promise<Snapshot>;
+  /** What is different from what a snapshot has found; asked when the user is gone. */
+  compare(before: Snapshot): Promise<Comparison>;
+  /** By profile: how a grant on it can leave traces. Each completes "A grant …". */
+  waysToLeaveTraces(): Promise<Readonly<Record<string, readonly string[]>>>;
   /** Ephemeral users of one installation, by their names. */
   users(installation: string): Promise<readonly { readonly name: string; readonly oid: number }[]>;
   /** Sessions of an installation's ephemeral users. */

@@ -11,6 +11,7 @@ import type {
   TerminateResult,
   UserRef,
 } from "../../../credentials/executor.ts";
+import type { Comparison, Snapshot } from "../../../credentials/traces.ts";
 import { AdminConnection } from "../admin-connection.ts";
 import { cleanLeftovers } from "./clean.ts";
 import { inspectDatabase } from "./inspect.ts";
@@ -22,7 +23,10 @@ import {
   terminateBackends,
   terminateSessions,
 } from "./sessions.ts";
+import { rolesOfGroup, takeSnapshot } from "./snapshot.ts";
+import { findTraces } from "./traces.ts";
 import { verifyGone } from "./verify.ts";
+import { findWays } from "./ways.ts";
 
 export class PostgresExecutor implements Executor {
   readonly #database: DatabaseConfig;
@@ -79,6 +83,28 @@ export class PostgresExecutor implements Executor {
 
   verify(user: UserRef): Promise<StepResult> {
     return verifyGone(this.#connection, this.#database.database, user);
+  }
+
+  async snapshot(profile: string): Promise<Snapshot> {
+    const roles = await rolesOfGroup(this.#connection, this.#profile(profile).group);
+    const found = await takeSnapshot(this.#connection, this.#database.database, roles);
+    // How to undo a thing is of use only for what is new; a snapshot is kept for as long as its grant.
+    return { ...found, entries: found.entries.map(({ undo: _, ...entry }) => entry) };
+  }
+
+  async compare(before: Snapshot): Promise<Comparison> {
+    const after = await takeSnapshot(this.#connection, this.#database.database, before.roles);
+    return findTraces(before, after);
+  }
+
+  async waysToLeaveTraces(): Promise<Readonly<Record<string, readonly string[]>>> {
+    return await this.#connection.transaction(async (transaction) => {
+      const ways: [string, readonly string[]][] = [];
+      for (const profile of this.#database.profiles.values()) {
+        ways.push([profile.name, await findWays(transaction, profile)]);
+      }
+      return Object.fromEntries(ways);
+    });
   }
 
   users(installation: string): Promise<readonly RoleRow[]> {

@@ -1,0 +1,49 @@
+// Which profiles can leave traces, and by what (invariant 33): their groups may make objects, own some, or may put
+// triggers on other people's tables. Large objects and the group's default privileges are open to every role, so they
+// are compared at each end, but make no profile one that leaves traces.
+
+import type { ProfileConfig } from "../../../config/config.ts";
+import type { AdminTransaction, Row } from "../admin-connection.ts";
+import { membershipOptionsSince } from "../group-roles.ts";
+import { serverVersion } from "./roles.ts";
+
+interface WaysRow extends Row {
+  readonly schemas: readonly string[] | null;
+  readonly database: boolean;
+  readonly owns: boolean;
+  readonly triggers: boolean;
+}
+
+const waysSql = `
+SELECT (SELECT pg_catalog.array_agg(n.nspname::text ORDER BY n.nspname) FROM pg_catalog.pg_namespace n
+    WHERE NOT pg_catalog.starts_with(n.nspname, 'pg_') AND n.nspname <> 'information_schema'
+      AND pg_catalog.has_schema_privilege(g.oid, n.oid, 'CREATE')) AS schemas,
+  pg_catalog.has_database_privilege(g.oid, pg_catalog.current_database(), 'CREATE') AS database,
+  EXISTS (SELECT FROM pg_catalog.pg_shdepend s WHERE s.refobjid = g.oid AND s.deptype = 'o'
+    AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+    AND s.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass) AS owns,
+  EXISTS (SELECT FROM pg_catalog.pg_class c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
+    WHERE a.grantee IN (0, g.oid) AND a.privilege_type = 'TRIGGER'
+      AND c.relowner <> g.oid) AS triggers
+FROM pg_catalog.pg_roles g WHERE g.rolname = $1`;
+
+/** Each completes "A grant …"; empty: it leaves nothing but data in other people's tables. */
+export async function findWays(
+  transaction: AdminTransaction,
+  profile: Pick<ProfileConfig, "group">,
+): Promise<readonly string[]> {
+  const [row] = await transaction.query<WaysRow>(waysSql, [profile.group]);
+  if (row === undefined) {
+    return [];
+  }
+  const ways = [
+    ...(row.schemas === null ? [] : [`can make objects in ${row.schemas.join(", ")}`]),
+    ...(row.database ? ["can make schemas"] : []),
+    ...(row.owns ? [`can change what ${profile.group} owns`] : []),
+    ...(row.triggers ? ["can put triggers on other people's tables"] : []),
+  ];
+  const canBecomeGroup = (await serverVersion(transaction)) < membershipOptionsSince;
+  return ways.length > 0 && canBecomeGroup
+    ? [...ways, `can act as ${profile.group}, so that its end does not show what it made`]
+    : ways;
+}
