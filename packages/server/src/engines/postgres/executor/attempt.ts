@@ -13,11 +13,12 @@ export interface Attempt {
 }
 
 /** PostgreSQL manual, appendix A. */
-const sqlstates = {
+export const sqlstates = {
   lockNotAvailable: "55P03",
   queryCanceled: "57014",
   /** A role that somebody else dropped in the meantime: what was wanted. */
   undefinedObject: "42704",
+  dependentObjects: "2BP01",
 } as const;
 
 /** @throws JitdbError `database.unavailable` and `database.misconfigured`; refused statements are returned */

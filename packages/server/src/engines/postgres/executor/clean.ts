@@ -1,16 +1,19 @@
 // Invariants 33 and 34: what a user left is removed or handed to the keeper, one object and one transaction at a time.
 // Nothing is given to a role with rights, and none of the statements runs code of the user.
 
+import pg from "pg";
 import type { Obstacle, StepResult, UserRef } from "../../../credentials/executor.ts";
 import type { AdminConnection, AdminTransaction } from "../admin-connection.ts";
 import { keeperRole } from "../group-roles.ts";
 import { quoteName } from "../quote.ts";
-import { attempt, joinResults } from "./attempt.ts";
+import { attempt, joinResults, sqlstates } from "./attempt.ts";
+import { restoreGroup } from "./group.ts";
 import { surrenderStatements } from "./keep.ts";
+import { dropStatement, forcedDrop, handOver, inOrder, isData } from "./kinds.ts";
 import {
   findDatabases,
+  findInTheWay,
   findLeftovers,
-  findStrangers,
   isOwnedBy,
   type Leftover,
 } from "./leftovers.ts";
@@ -20,36 +23,9 @@ export interface CleanOptions {
   /** The configured database; where an obstacle of the whole cluster is cleared. */
   readonly database: string;
   readonly leftovers: "keep" | "drop";
+  /** Role of the profile; undefined where it is no longer configured. */
+  readonly group: string | undefined;
 }
-
-/** What holds data, and is kept where the profile says so. */
-const dataTypes = ["table", "foreign table", "sequence", "large object", "type", "schema"];
-
-/**
- * What can act later, or is nothing without its owner: type as `pg_identify_object` names it, and DROP's word.
- * Only types whose identity PostgreSQL quotes; the others are left to DROP OWNED.
- */
-const codeTypes: ReadonlyMap<string, string> = new Map([
-  ["event trigger", "EVENT TRIGGER"],
-  ["subscription", "SUBSCRIPTION"],
-  ["publication", "PUBLICATION"],
-  ["view", "VIEW"],
-  ["materialized view", "MATERIALIZED VIEW"],
-  ["function", "ROUTINE"],
-  ["procedure", "ROUTINE"],
-  ["aggregate", "ROUTINE"],
-  ["operator class", "OPERATOR CLASS"],
-  ["operator family", "OPERATOR FAMILY"],
-  ["operator", "OPERATOR"],
-  ["conversion", "CONVERSION"],
-  ["collation", "COLLATION"],
-  ["statistics object", "STATISTICS"],
-  ["text search configuration", "TEXT SEARCH CONFIGURATION"],
-  ["text search dictionary", "TEXT SEARCH DICTIONARY"],
-  ["server", "SERVER"],
-  ["foreign-data wrapper", "FOREIGN DATA WRAPPER"],
-  ["extension", "EXTENSION"],
-]);
 
 /** Removes the user's traces from every database of the cluster in which it left any. */
 export async function cleanLeftovers(
@@ -66,12 +42,14 @@ export async function cleanLeftovers(
   if (found === undefined) {
     return { did: [], obstacles: [] };
   }
-  const results: StepResult[] = [];
+  const { group, database } = options;
+  // While the user is there: through it the admin may do what a member of the group may.
+  const results = group === undefined ? [] : [await restoreGroup(connection, group, database)];
   for (const { name, connectable } of found.databases) {
     results.push(
       name !== null && connectable
         ? await cleanDatabase(connection, name, { ...user, oid: found.oid }, options)
-        : unreachable(name, user, options.database),
+        : unreachable(name, user, database),
     );
   }
   return joinResults(results);
@@ -86,16 +64,22 @@ async function cleanDatabase(
   options: CleanOptions,
 ): Promise<StepResult> {
   const done: string[] = [];
+  const opened = await openSchemas(connection, database, user);
   for (;;) {
     const leftovers = await connection.transaction(
       (transaction) => findLeftovers(transaction, user.oid),
       database,
     );
-    const results: StepResult[] = [];
-    for (const leftover of inOrder(leftovers.filter(({ owned }) => owned))) {
+    const removable = inOrder(leftovers.filter(({ owned, temporary }) => owned && !temporary));
+    const results: StepResult[] = [opened];
+    for (const leftover of removable) {
       results.push(await removeObject(connection, database, user, options, leftover));
     }
-    const { did, obstacles } = joinResults(results);
+    const removed = joinResults(results);
+    const { did, obstacles } =
+      removed.did.length === 0 && isExtensionsAlone(removable)
+        ? await handOverExtensions(connection, database, user, removable)
+        : removed;
     done.push(...did);
     if (did.length === 0) {
       const rest = await dropTheRest(connection, database, user, leftovers, obstacles);
@@ -105,11 +89,58 @@ async function cleanDatabase(
   }
 }
 
-/** Code before data, schemas last: a schema is droppable when it is empty. */
-function inOrder(leftovers: readonly Leftover[]): readonly Leftover[] {
-  const code = leftovers.filter(({ type }) => codeTypes.has(type));
-  const data = leftovers.filter(({ type }) => dataTypes.includes(type) && type !== "schema");
-  return [...code, ...data, ...leftovers.filter(({ type }) => type === "schema")];
+/** A user can shut a schema of its own against itself and the admin, and the keeper needs to be let in to get what lies there. */
+async function openSchemas(
+  connection: AdminConnection,
+  database: string,
+  user: CleanUser,
+): Promise<StepResult> {
+  let statements: readonly string[] = [];
+  return await attempt({
+    what: `open the schemas of ${user.name}`,
+    remedy: () => ({ database, statements }),
+    work: () =>
+      connection.transaction(async (transaction) => {
+        const schemas = await transaction.query<{ name: string }>(
+          "SELECT n.nspname AS name FROM pg_catalog.pg_namespace n WHERE n.nspowner = $1::int8::oid",
+          [user.oid],
+        );
+        const keeper = quoteName(keeperRole);
+        statements = schemas.map(
+          ({ name }) => `GRANT USAGE, CREATE ON SCHEMA ${quoteName(name)} TO ${keeper}`,
+        );
+        await runAll(transaction, statements);
+        return [];
+      }, database),
+  });
+}
+
+function isExtensionsAlone(objects: readonly Leftover[]): boolean {
+  return objects.length > 0 && objects.every(({ type }) => type === "extension");
+}
+
+/**
+ * An extension that something still uses stays, as the keeper's: its code is its own, not the user's. Only REASSIGN OWNED
+ * changes its owner, so it comes when nothing else is left that could be handed over.
+ */
+async function handOverExtensions(
+  connection: AdminConnection,
+  database: string,
+  user: CleanUser,
+  extensions: readonly Leftover[],
+): Promise<StepResult> {
+  const statements = [`REASSIGN OWNED BY ${quoteName(user.name)} TO ${quoteName(keeperRole)}`];
+  return await attempt({
+    what: `hand the extensions of ${user.name} to ${keeperRole}`,
+    remedy: () => ({ database, statements }),
+    work: () =>
+      connection.transaction(async (transaction) => {
+        await runAll(transaction, statements);
+        return extensions.map(
+          ({ identity }) => `handed the extension ${identity} to ${keeperRole}`,
+        );
+      }, database),
+  });
 }
 
 async function removeObject(
@@ -120,7 +151,7 @@ async function removeObject(
   object: Leftover,
 ): Promise<StepResult> {
   const what = `the ${object.type} ${object.identity}`;
-  const mayKeep = options.leftovers === "keep" && dataTypes.includes(object.type);
+  const mayKeep = options.leftovers === "keep" && isData(object);
   // What a superuser would run if the admin is refused; narrowed down as soon as it is known.
   let statements: readonly string[] = [forcedDrop(object)];
   return await attempt({
@@ -132,12 +163,14 @@ async function removeObject(
           // Gone with another one already, or handed over with the table that it belongs to.
           return [];
         }
-        if (mayKeep && !(await isEmptyContainer(transaction, object))) {
+        if (mayKeep && !(await droppedUnused(transaction, object))) {
           statements = [...(await surrenderStatements(transaction, object)), handOver(object)];
           await runAll(transaction, statements);
           return [`handed ${what} to ${keeperRole}`];
         }
-        await runAll(transaction, [await safeDrop(transaction, user, object)]);
+        if (!mayKeep) {
+          await transaction.query(await safeDrop(transaction, user, options, object));
+        }
         return [`dropped ${what}`];
       }, database),
   });
@@ -149,47 +182,33 @@ async function runAll(transaction: AdminTransaction, statements: readonly string
   }
 }
 
-/** Schemas without content and types that nothing is made of are no data; what belongs to a type itself does not count. */
-async function isEmptyContainer(transaction: AdminTransaction, object: Leftover): Promise<boolean> {
-  if (object.type !== "schema" && object.type !== "type") {
+/** Schemas without content, types and collations that nothing is made of are no data: PostgreSQL itself says whether it is so. */
+async function droppedUnused(transaction: AdminTransaction, object: Leftover): Promise<boolean> {
+  if (!["schema", "type", "collation"].includes(object.type)) {
     return false;
   }
-  const [row] = await transaction.query<{ used: boolean }>(
-    `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d
-       WHERE d.refclassid = $1::int8::oid AND d.refobjid = $2::int8::oid AND d.deptype NOT IN ('a', 'i')) AS used`,
-    [object.classid, object.objid],
-  );
-  return row?.used === false;
+  await transaction.query("SAVEPOINT unused");
+  try {
+    await transaction.query(dropStatement(object));
+    return true;
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError) || error.code !== sqlstates.dependentObjects) {
+      throw error;
+    }
+    await transaction.query("ROLLBACK TO SAVEPOINT unused");
+    return false;
+  }
 }
 
-/** With somebody else's things in the way it is refused, and the refusal names them; a person has to decide. */
+/** With somebody else's things in the way, or data to keep, it is refused, and the refusal names them; a person has to decide. */
 async function safeDrop(
   transaction: AdminTransaction,
   user: CleanUser,
+  options: CleanOptions,
   object: Leftover,
 ): Promise<string> {
-  const strangers = await findStrangers(transaction, object, user.oid);
-  return strangers.length === 0 ? forcedDrop(object) : dropStatement(object);
-}
-
-function forcedDrop(object: Leftover): string {
-  return canCascade(object) ? `${dropStatement(object)} CASCADE` : dropStatement(object);
-}
-
-function canCascade({ type }: Leftover): boolean {
-  // A large object is no SQL object; a schema is dropped empty, so that nothing is lost in it unseen.
-  return type !== "large object" && type !== "schema";
-}
-
-function dropStatement({ type, identity, objid }: Leftover): string {
-  if (type === "large object") {
-    return `SELECT pg_catalog.lo_unlink(${objid})`;
-  }
-  return `DROP ${codeTypes.get(type) ?? type.toUpperCase()} ${identity}`;
-}
-
-function handOver({ type, identity }: Leftover): string {
-  return `ALTER ${type.toUpperCase()} ${identity} OWNER TO ${quoteName(keeperRole)}`;
+  const inTheWay = await findInTheWay(transaction, object, user.oid, options.leftovers === "keep");
+  return inTheWay ? dropStatement(object) : forcedDrop(object);
 }
 
 /**

@@ -71,9 +71,11 @@ export class PostgresExecutor implements Executor {
   }
 
   clean(user: UserRef): Promise<StepResult> {
+    const profile = this.#database.profiles.get(user.profile);
     return cleanLeftovers(this.#connection, user, {
       database: this.#database.database,
-      leftovers: this.#database.profiles.get(user.profile)?.leftovers ?? "keep",
+      leftovers: profile?.leftovers ?? "keep",
+      group: profile?.group,
     });
   }
 

@@ -1,6 +1,7 @@
 // What a role has to do with the objects of one database, read from the catalogue (PostgreSQL manual, pg_shdepend and pg_depend).
 
 import type { AdminTransaction, Row } from "../admin-connection.ts";
+import { keeperRole } from "../group-roles.ts";
 
 /** An object that the role owns, or that names it in its privileges or policies. */
 export interface Leftover extends Row {
@@ -8,6 +9,8 @@ export interface Leftover extends Row {
   readonly objid: number;
   /** How it depends on the role: owned by it, or names it (privileges, policies, …). */
   readonly owned: boolean;
+  /** A temporary object that outlived its session, as a crash of the database lets it. */
+  readonly temporary: boolean;
   /** Type as PostgreSQL calls it: `table`, `function`, `large object`, … */
   readonly type: string;
   /** Qualified and quoted by PostgreSQL itself. */
@@ -16,7 +19,7 @@ export interface Leftover extends Row {
 
 const leftoversSql = `
 SELECT s.classid::int8::float8 AS classid, s.objid::int8::float8 AS objid, s.deptype = 'o' AS owned,
-  i.type, i.identity
+  i.type, i.identity, coalesce(pg_catalog.starts_with(i.schema, 'pg_temp'), false) AS temporary
 FROM pg_catalog.pg_shdepend s
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(s.classid, s.objid, 0) i
 WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1::int8::oid
@@ -64,7 +67,7 @@ export async function findDatabases(
  * Everything that DROP … CASCADE would take along: dependents, and what contains an internal part (a view contains its
  * rule). Triggers, rules, defaults, constraints and policies have no owner of their own; they act and may go.
  */
-const strangersSql = `
+const inTheWaySql = `
 WITH RECURSIVE affected (classid, objid, objsubid) AS (
   SELECT $1::int8::oid, $2::int8::oid, 0
   UNION
@@ -96,21 +99,31 @@ WITH RECURSIVE affected (classid, objid, objsubid) AS (
     END
   FROM affected a
 )
-SELECT DISTINCT i.type || ' ' || i.identity AS description
-FROM owned o CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, o.objsubid) i
-WHERE o.owner <> $3::int8::oid
-ORDER BY description`;
+SELECT EXISTS (
+  SELECT FROM owned o LEFT JOIN pg_catalog.pg_class c
+    ON o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = o.objid
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = o.objsubid AND o.objsubid > 0
+  CROSS JOIN (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = $5) keeper
+  WHERE o.owner <> $3::int8::oid AND o.owner <> keeper.oid
+    OR ($4 OR o.owner = keeper.oid) AND c.relkind IN ('r', 'p') AND coalesce(a.attgenerated, '') = ''
+) AS found`;
 
-/** Things of other owners that would go with an object: empty means that CASCADE harms nobody. */
-export async function findStrangers(
+/**
+ * Whether things of other owners would go with an object, or data that is to be kept: tables, and columns whose values
+ * nothing computes. False means that CASCADE harms nobody.
+ */
+export async function findInTheWay(
   transaction: AdminTransaction,
   object: Pick<Leftover, "classid" | "objid">,
   owner: number,
-): Promise<readonly string[]> {
-  const rows = await transaction.query<{ description: string }>(strangersSql, [
+  keepsData: boolean,
+): Promise<boolean> {
+  const [row] = await transaction.query<{ found: boolean }>(inTheWaySql, [
     object.classid,
     object.objid,
     owner,
+    keepsData,
+    keeperRole,
   ]);
-  return rows.map(({ description }) => description);
+  return row?.found === true;
 }
