@@ -255,5 +255,6 @@ function liveGrant(): GrantView {
     user: "ready",
     userProblem: null,
     openSessions: 0,
+    drainingUntil: null,
   };
 }

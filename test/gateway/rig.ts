@@ -47,12 +47,14 @@ export interface Rig {
   readonly journalFolder: string;
   /** What `userFor` says of a grant from now on. */
   setUser(grant: GrantId, user: GrantUser | (() => GrantUser)): void;
+  /** What happens when a grant's user is to get another password: by default nothing. */
+  setRenewPassword(renew: (grant: GrantId) => Promise<void>): void;
   /** Whether writes to the journal fail. */
   setDiskFull(isFull: boolean): void;
   /** How AUTH frames end. */
   setAuthenticate(authenticate: (credentials: Credentials) => Promise<Caller>): void;
-  /** A grant with a user in the database; ends so many ms from now. */
-  grant(name: Name, durationMs?: number): Promise<GrantId>;
+  /** A grant with a user in the database; ends so many ms from now, and drains for so many more. */
+  grant(name: Name, durationMs?: number, drainMs?: number): Promise<GrantId>;
   userOf(grant: GrantId): GrantUser;
   agent(name: Name, options?: { windowBytes?: number; caller?: Partial<Caller> }): Promise<Agent>;
   /** The server's log so far. */
@@ -109,6 +111,7 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
   closers.add(() => admin.end());
 
   const users = new Map<GrantId, GrantUser | (() => GrantUser)>();
+  let renewPassword: (grant: GrantId) => Promise<void> = async () => undefined;
   let authenticate: (credentials: Credentials) => Promise<Caller> = () => {
     throw new Error("no authenticator");
   };
@@ -128,7 +131,10 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
       journal,
       masker: new Masker(Buffer.from("key")),
       authenticator: { authenticate: async (credentials) => authenticate(credentials) },
-      credentials: { userFor: async (grant) => userOf(grant) },
+      credentials: {
+        userFor: async (grant) => userOf(grant),
+        renewPassword: async (grant) => renewPassword(grant),
+      },
       bus: new Bus(),
       clock,
       random,
@@ -158,21 +164,24 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
     url,
     userOf,
     setUser: (grant, user) => users.set(grant, user),
+    setRenewPassword: (renew) => {
+      renewPassword = renew;
+    },
     setDiskFull: (full) => {
       isFull = full;
     },
     setAuthenticate: (next) => {
       authenticate = next;
     },
-    async grant(name, durationMs = 30 * minute) {
+    async grant(name, durationMs = 30 * minute, drainMs = 0) {
       grants += 1;
       const caller = access.caller(name);
       const id = `grt_test${grants}` as GrantId;
-      await addGrant(access, caller, id, durationMs, database.name);
+      await addGrant(access, caller, id, durationMs, drainMs, database.name);
       const userName = `jit_test_${grants}_${randomBytes(4).toString("hex")}`;
       const password = `canary-user-${randomBytes(9).toString("hex")}`;
       await admin.query(`CREATE ROLE ${userName} LOGIN PASSWORD '${password}'`);
-      users.set(id, { state: "created", userName, password: new Secret(password) });
+      users.set(id, { state: "created", userName, password: new Secret(password), generation: 1 });
       return id;
     },
     async agent(name, { caller, ...agentOptions } = {}) {
@@ -216,6 +225,7 @@ async function addGrant(
   { personId, deviceId }: Caller,
   id: GrantId,
   durationMs: number,
+  drainMs: number,
   databaseName: string,
 ): Promise<void> {
   const requestId = id.replace("grt", "req") as RequestId;
@@ -254,6 +264,7 @@ async function addGrant(
       profile: "read-write",
       starts_at: clock.ms,
       ends_at: clock.ms + durationMs,
+      drain_ms: drainMs,
       state: "active",
       end: null,
       ended_at: null,

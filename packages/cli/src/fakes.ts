@@ -179,6 +179,7 @@ export function sampleGrant(over: Partial<GrantView> = {}): GrantView {
     user: "ready",
     userProblem: null,
     openSessions: 1,
+    drainingUntil: null,
     ...over,
   };
 }

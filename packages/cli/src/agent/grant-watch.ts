@@ -91,13 +91,20 @@ export class GrantWatch {
     if (this.#isClosed) {
       return;
     }
-    const isOver = this.#ports.clock.now() > Date.parse(this.#grant.endsAt) + watchLimits.graceMs;
-    if (this.#grant.state === "ended" || isOver) {
+    if (this.#isOver) {
       this.#end(describeEnd(this.#grant));
       return;
     }
     this.#schedule();
     void this.#openFeed();
+  }
+
+  /** A grant that has ended is not over while the server lets its sessions finish their transactions. */
+  get #isOver(): boolean {
+    const { state, endsAt, drainingUntil } = this.#grant;
+    const lastsUntil = Date.parse(drainingUntil ?? endsAt) + watchLimits.graceMs;
+    const isDraining = drainingUntil !== null;
+    return (state === "ended" && !isDraining) || this.#ports.clock.now() > lastsUntil;
   }
 
   #schedule(): void {

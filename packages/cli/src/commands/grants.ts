@@ -61,7 +61,7 @@ function grantColumns(now: number): Column<GrantView>[] {
     { heading: "WHO", show: (grant) => grant.person },
     { heading: "DATABASE", show: (grant) => grant.database },
     { heading: "PROFILE", spare: true, show: (grant) => grant.profile },
-    { heading: "STATE", show: (grant) => grant.end ?? grant.state },
+    { heading: "STATE", show: stateOf },
     {
       heading: "ENDS",
       show: (grant) => relative(grant.endedAt ?? grant.endsAt, now),
@@ -71,4 +71,8 @@ function grantColumns(now: number): Column<GrantView>[] {
     { heading: "SESSIONS", spare: true, show: (grant) => String(grant.openSessions) },
     { heading: "PROBLEM", show: (grant) => grant.userProblem ?? "" },
   ];
+}
+
+function stateOf({ drainingUntil, end, state }: GrantView): string {
+  return drainingUntil === null ? (end ?? state) : "draining";
 }

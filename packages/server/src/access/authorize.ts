@@ -17,12 +17,14 @@ export type Grant = Selectable<Tables["grants"]>;
  * The grant's own device will do, and every other confirmed device of the same person.
  * @throws JitdbError `grant.unknown` for no grant or somebody else's, `grant.expired`, `grant.revoked`,
  * `device.unconfirmed`, `login.disabled`, `login.expired` for a revoked device
+ * @param kind a cancel may still reach what a soft end lets finish
  */
 export async function authorizeOpen(
   store: Pick<Store, "db">,
   clock: Clock,
   caller: Caller,
   grantId: string,
+  kind: "session" | "cancel" = "session",
 ): Promise<Grant> {
   const { deviceConfirmed } = await standingOf(store.db, caller);
   const grant = await store.db
@@ -36,7 +38,7 @@ export async function authorizeOpen(
     throw new JitdbError("grant.unknown", `You have no grant ${grantId}.`);
   }
   // The clock decides, not the sweep: a grant is over at its end, also before somebody wrote it down.
-  if (grant.state === "ended" || clock.now() >= grant.ends_at) {
+  if (grant.end === "revoked" || clock.now() >= usableUntil(grant, kind)) {
     throw endedError(grant);
   }
   // SECURITY: a phished login is a new device of the same person; without this it would walk in on their live grants.
@@ -46,4 +48,8 @@ export async function authorizeOpen(
     });
   }
   return grant;
+}
+
+function usableUntil({ ends_at, drain_ms }: Grant, kind: "session" | "cancel"): number {
+  return kind === "cancel" ? ends_at + drain_ms : ends_at;
 }

@@ -100,6 +100,8 @@ export const grantView = z.object({
   /** Why the user is not ready or not gone, in words for its owner; never an address or admin name. */
   userProblem: z.string().nullable(),
   openSessions: z.number().int(),
+  /** The grant's time is over, and until then the open sessions may finish their transactions; null where none does. */
+  drainingUntil: instant.nullable().default(null),
 });
 export type GrantView = z.infer<typeof grantView>;
 export const grantList = z.object({ grants: z.array(grantView), next: z.string().nullable() });

@@ -108,6 +108,7 @@ async function toViews(
     .execute();
   return rows.map((row) => {
     const user = users.find(({ grant_id }) => grant_id === row.id);
+    const openSessions = Number(sessions.find(({ grant_id }) => grant_id === row.id)?.count ?? 0);
     return {
       id: row.id,
       requestId: row.request_id,
@@ -126,9 +127,15 @@ async function toViews(
       endedBy: enders.find(({ id }) => id === row.id)?.name ?? null,
       user: userState(row, user),
       userProblem: userProblem(user),
-      openSessions: Number(sessions.find(({ grant_id }) => grant_id === row.id)?.count ?? 0),
+      openSessions,
+      drainingUntil: drainingUntil(row, openSessions),
     };
   });
+}
+
+/** Sessions that are open behind the end finish a transaction, or are on their way out. */
+function drainingUntil({ end, ends_at, drain_ms }: GrantRow, openSessions: number): string | null {
+  return end === "expired" && drain_ms > 0 && openSessions > 0 ? isoTime(ends_at + drain_ms) : null;
 }
 
 function userState(grant: GrantRow, user: LedgerRow | undefined): GrantView["user"] {

@@ -30,6 +30,8 @@ export interface GrantUser {
   readonly state: EphemeralUserState;
   readonly userName: string;
   readonly password: Secret;
+  /** Of the password. */
+  readonly generation: number;
   /** Why it is not there yet, if something stands in the way; for the log, never for the client. */
   readonly problem?: string | undefined;
 }
@@ -77,7 +79,7 @@ export class SessionOpener {
   /** @throws JitdbError for whatever a caller may not do, as {@link authorizeOpen} */
   async admit(open: OpenMap, caller: Caller): Promise<Admitted> {
     const { store, clock, config, engines } = this.#ports;
-    const grant = await authorizeOpen(store, clock, caller, open.grant);
+    const grant = await authorizeOpen(store, clock, caller, open.grant, open.kind);
     const database = config.databases.get(grant.database_name);
     if (database === undefined) {
       throw new JitdbError(
@@ -105,8 +107,8 @@ export class SessionOpener {
     const deadline = new GrantDeadline(grant);
     const admission = { databaseName: database.name, deadline, expired };
     place.admit(admission);
-    const user = await this.#userOf(place, database);
-    const session = await this.#logIn(place, stream, open, admitted, admission, user);
+    const logIn = (user: GrantUser) => this.#logIn(place, stream, open, admitted, admission, user);
+    const { user, session } = await this.#logInOrRenew(place, database, logIn);
     const subject = subjectOf(place);
     try {
       journal.record({
@@ -130,6 +132,26 @@ export class SessionOpener {
     void session.closed.then((summary) => this.#closed(place, opened, summary));
     stream.opened(place.id, session);
     session.start();
+  }
+
+  /** A user that gave itself a password has locked the gateway out, so it gets another one, once an OPEN. */
+  async #logInOrRenew(
+    place: SessionPlace,
+    database: DatabaseConfig,
+    logIn: (user: GrantUser) => Promise<Session>,
+  ): Promise<{ readonly user: GrantUser; readonly session: Session }> {
+    const { credentials } = this.#ports;
+    const user = await this.#userOf(place, database);
+    try {
+      return { user, session: await logIn(user) };
+    } catch (error) {
+      if (!(error instanceof JitdbError && error.code === "database.password")) {
+        throw error;
+      }
+      await credentials.renewPassword(place.grantId, user);
+      const renewed = await this.#userOf(place, database);
+      return { user: renewed, session: await logIn(renewed) };
+    }
   }
 
   async #logIn(
