@@ -2,6 +2,7 @@
 
 import { catalogue, exitCodes } from "@jitdb/shared/errors";
 import type { ShownGroup } from "./fault.ts";
+import { type TunnelFault, tunnelFaults } from "./groups/tunnel.ts";
 
 /** The whole page. */
 export function describeFaults(groups: readonly ShownGroup[]): string {
@@ -12,6 +13,7 @@ export function describeFaults(groups: readonly ShownGroup[]): string {
       .join("\n")}`,
     "## What goes wrong, and what it looks like",
     ...groups.map(describeGroup),
+    describeTunnelFaults(tunnelFaults),
     `## Codes\n\n| Code | HTTP | SQLSTATE | Exit | Hint |\n|---|---|---|---|---|\n${Object.entries(
       catalogue,
     )
@@ -31,6 +33,18 @@ function describeGroup({ title, faults }: ShownGroup): string {
     return `**${condition}** (exit code ${exit})\n\n\`\`\`\`console\n${transcript}\n\`\`\`\`${after}`;
   });
   return [`### ${title}`, ...rows].join("\n\n");
+}
+
+/** Nobody types these, so they are a table. */
+function describeTunnelFaults(faults: readonly TunnelFault[]): string {
+  const rows = faults.map(({ condition, reads, closes, record }) => {
+    const told = reads.length > 0 ? reads.join(" ") : `nothing; the record says: ${record}`;
+    return `| ${condition} | ${escapeCell(told)} | ${closes} |`;
+  });
+  return [
+    "### Garbage in the tunnel\n\nThe peer has a valid login. Only its own tunnel ends, on record; 1006 is a connection that was cut.",
+    ["| A peer that | Reads | Close code |", "|---|---|---|", ...rows].join("\n"),
+  ].join("\n\n");
 }
 
 function escapeCell(text: string): string {

@@ -97,10 +97,18 @@ export async function askToWrite(scene: Scene, person: Person, reason: string): 
 }
 
 /** A live grant to read, given back when the row is over. */
-export async function grantToRead(scene: Scene, person: Person, duration = "30m"): Promise<string> {
-  const asked = JSON.parse(
-    await person.expect(["request", "prod-orders", "--for", duration, "--json"]),
-  ) as { readonly grantId: string };
-  scene.after(() => person.run(["revoke", asked.grantId]));
-  return asked.grantId;
+export async function grantToRead(
+  scene: Scene,
+  person: Person,
+  duration?: string,
+): Promise<string> {
+  const grant = await askToRead(person, duration);
+  scene.after(() => person.run(["revoke", grant]));
+  return grant;
+}
+
+/** Asks for reading, which is granted at once; gives the grant's id. */
+export async function askToRead(person: Person, duration = "30m"): Promise<string> {
+  const asked = await person.expect(["request", "prod-orders", "--for", duration, "--json"]);
+  return (JSON.parse(asked) as { readonly grantId: string }).grantId;
 }

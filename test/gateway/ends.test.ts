@@ -12,6 +12,7 @@ import {
 } from "../../packages/shared/src/postgres/encoder.ts";
 import { backendMessages, frontendMessages } from "../../packages/shared/src/postgres/messages.ts";
 import { encodeMessage } from "../../packages/shared/src/postgres/writer.ts";
+import { eventually } from "../support/eventually.ts";
 import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
 import { createRig, type Rig } from "./rig.ts";
 import { startUp, WireClient } from "./wire-client.ts";
@@ -50,6 +51,12 @@ describe("the end of a session", () => {
       end loop;
       assert not exists (select from pg_stat_activity where pid = ${pid});
     end $$`);
+  /** Resolves when the session's server process waits for this. */
+  const backendWaits = (event: string) =>
+    eventually(`the backend waits for ${event}`, async () => {
+      const waiting = `select wait_event = '${event}' from pg_stat_activity where pid = ${pid}`;
+      return (await rig.superuser(waiting))[0]?.[0] === true;
+    });
   /** Resolves when the session's server process runs something, or is idle again. */
   const backendState = (state: string) =>
     rig.superuser(`do $$ begin
@@ -122,7 +129,7 @@ describe("the end of a session", () => {
     await client.send(
       encodeQuery("copy (select repeat('x', 1000) from generate_series(1, 1000000)) to stdout"),
     );
-    await client.stream.agent.until(() => client.stream.unreadBytes > 250_000);
+    await backendWaits("ClientWrite");
     const startedAt = performance.now();
     expire();
     expect(await client.stream.untilEnded()).toMatchObject({ code: "grant.expired" });

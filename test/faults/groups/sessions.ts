@@ -1,7 +1,9 @@
 // Local doors and database sessions: what ends them, and what keeps them from opening.
 
 import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "../../support/eventually.ts";
 import type { Installation } from "../../support/installation.ts";
+import { Journal } from "../../support/journal.ts";
 import { waitForOutput } from "../../support/programs.ts";
 import type { FaultGroup } from "../fault.ts";
 import { startGreeter } from "../listeners.ts";
@@ -312,7 +314,11 @@ const disk = new SmallDisk();
 /** The command runs as alice, who may read prod-orders and whose user is there. */
 async function liveGrant(scene: Scene, world: World, duration?: string): Promise<void> {
   as(scene, world.alice, world);
-  await grantToRead(scene, world.alice, duration);
+  const grant = await grantToRead(scene, world.alice, duration);
+  await eventually("the grant's user is made", async () => {
+    const journal = await Journal.read(world.installation.serverFolder);
+    return journal.of("user.created").some((record) => record.grant === grant);
+  });
 }
 
 /** Another `jitdb connect` of alice's, as long as the scene lasts; gives its port. */

@@ -71,15 +71,18 @@ export function parseSql(args: readonly string[], options: CommandOptions): SqlO
 
 export async function runSql(context: Context, options: SqlOptions): Promise<void> {
   const grant = await usableGrant(context, options.database);
-  const lost = pending<JitdbError>();
-  const agent = await startAgent(context, grant, { lost: lost.resolve });
+  const farewell = pending<JitdbError>();
+  const agent = await startAgent(context, grant, {
+    // A bare cut says nothing that the session's own end does not.
+    lost: (error) => error.code === "tunnel.lost" || farewell.resolve(error),
+  });
   try {
     const { person: user, databaseName: database } = grant;
     const client = await SqlClient.open(agent.openStream, { user, database });
     await runOn(context, client, options, database);
     client.close();
   } catch (thrown) {
-    throw await explain(context, agent, lost.promise, thrown);
+    throw await explain(context, agent, farewell.promise, thrown);
   } finally {
     agent.close(endedByPerson());
   }
@@ -167,13 +170,13 @@ const endTimeoutMs = 1500;
 async function explain(
   context: Context,
   agent: Agent,
-  lost: Promise<JitdbError>,
+  farewell: Promise<JitdbError>,
   thrown: unknown,
 ): Promise<unknown> {
   if (!(thrown instanceof JitdbError && /^(database|tunnel)\./.test(thrown.code))) {
     return thrown;
   }
   agent.watch.look();
-  const end = await Promise.race([agent.failed, lost, context.pause(endTimeoutMs)]);
+  const end = await Promise.race([agent.failed, farewell, context.pause(endTimeoutMs)]);
   return end ?? thrown;
 }

@@ -206,7 +206,7 @@ export class TunnelSession {
       return;
     }
     if (this.#peerHello === undefined) {
-      throw new JitdbError("tunnel.protocol", `A ${frame.type} frame came before HELLO.`);
+      throw new JitdbError("tunnel.protocol", `${frame.type} came before HELLO.`);
     }
     switch (frame.type) {
       case "AUTH":
