@@ -225,6 +225,31 @@ describe.each(["system", "embedded"] as const)("credentials on the %s PostgreSQL
     await until(async () => (await ledgerRow(store, grant)).state === "dropped");
   });
 
+  test("gives a user that has set its own password another one, once, on record (invariants 27, 42)", async () => {
+    const service = create();
+    const grant = await addGrant(store, "prod-orders", "read-only", hour);
+    await service.tick();
+    const client = await loginFor(service, grant);
+    owned.push(await backendPid(client));
+    await client.query("ALTER ROLE CURRENT_USER PASSWORD 'mine'");
+    await expect(loginFor(service, grant)).rejects.toMatchObject({ code: "28P01" });
+    const refused = await service.userFor(grant);
+    await Promise.all([
+      service.renewPassword(grant, refused),
+      service.renewPassword(grant, refused),
+    ]);
+    expect(await service.userFor(grant)).toMatchObject({ state: "planned", generation: 2 });
+    await service.tick();
+    await service.renewPassword(grant, refused);
+    expect(await service.userFor(grant)).toMatchObject({ state: "created", generation: 2 });
+    const again = await loginFor(service, grant);
+    expect((await client.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+    await Promise.all([client.end(), again.end()]);
+    expect(await kinds()).toEqual(["user.created", "user.password_renewed", "user.created"]);
+    await endNow(store, grant);
+    await service.tick();
+  });
+
   test("refuses a user at OPEN whose group became dangerous (invariant 32)", async () => {
     const service = create();
     const grant = await addGrant(store, "prod-orders", "read-only", hour);

@@ -38,6 +38,19 @@ function psql(environment: Readonly<Record<string, string>>, args: readonly stri
   });
 }
 
+test("a session that gives its user a password of its own locks nobody out (invariant 42)", async () => {
+  const first = await door.client();
+  await first.query("ALTER ROLE CURRENT_USER PASSWORD 'mine alone'");
+  const second = await door.client();
+  expect((await second.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+  expect((await first.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+  await Promise.all([first.end(), second.end()]);
+  const journal = await company.journal();
+  expect(journal.of("user.password_renewed")).toMatchObject([
+    { grant: door.ready.grant, person: "alice", generation: 2 },
+  ]);
+});
+
 describe.each(["socket", "tcp"] as const)("protocol 3.2 through the door %s", (name) => {
   function environment(): Record<string, string> {
     const { host, password } = door.ready;

@@ -118,8 +118,8 @@ describe.each<PostgresVersion>(["system", "embedded"])(
     });
 
     test.each([
-      ["a wrong password", "alter role USER password 'another'", "postgres.auth"],
-      ["a user that is gone", "drop role USER", "postgres.auth"],
+      ["a wrong password", "alter role USER password 'another'", "database.password"],
+      ["a user that is gone", "drop role USER", "database.password"],
       ["a user that is locked", "alter role USER nologin", "postgres.auth"],
       [
         "a user that may not connect",
@@ -175,6 +175,25 @@ describe.each<PostgresVersion>(["system", "embedded"])(
       const refusal = await opening().catch((error: unknown) => error);
       expect(refusal).toMatchObject({ code: "database.unavailable" });
       expect(String(refusal)).not.toContain("canary");
+    });
+
+    test("gives a user that has set its own password another one, once for all that find out (invariant 42)", async () => {
+      const rig = await rigFor(postgres, {});
+      const grant = await rig.grant("alice");
+      const user = rig.userOf(grant);
+      const agent = await rig.agent("alice");
+      const client = await WireClient.open(agent, grant);
+      await client.query("alter role current_user password 'mine'");
+      let renewals = 0;
+      rig.setRenewPassword(async () => {
+        renewals += 1;
+        await rig.superuser(`alter role ${user.userName} password '${user.password.reveal()}'`);
+      });
+      const next = await WireClient.open(agent, grant);
+      expect((await next.query("select 1")).rows).toEqual([["1"]]);
+      await WireClient.open(agent, grant);
+      expect(renewals).toBe(1);
+      expect(rig.records("session.refused")).toEqual([]);
     });
 
     test("settles before its backend can be taken for a stranger's (invariant 42)", async () => {

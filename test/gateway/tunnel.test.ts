@@ -7,6 +7,7 @@ import { gatewayLimits } from "../../packages/server/src/gateway/limits.ts";
 import { JitdbError } from "../../packages/shared/src/errors.ts";
 import { encodeQuery } from "../../packages/shared/src/postgres/encoder.ts";
 import { Secret } from "../../packages/shared/src/secret.ts";
+import { encodeFrame } from "../../packages/shared/src/tunnel/frame.ts";
 import { TunnelSession } from "../../packages/shared/src/tunnel/session.ts";
 import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
 import { createRig, type Rig } from "./rig.ts";
@@ -94,6 +95,20 @@ describe("a tunnel", () => {
     await Promise.all(streams.slice(0, 3).map((stream) => stream.opened()));
     await expect(streams[3]?.opened()).rejects.toMatchObject({ code: "limit.reached" });
     expect(agent.hello).toMatchObject({ maxStreams: 4 });
+  });
+
+  test("that closes a stream which is not open yet ends, and its session with it", async () => {
+    const agent = await rig.agent("alice");
+    const grant = await rig.grant("alice");
+    const stream = agent.open("session", grant, startUp());
+    agent.ws.send(encodeFrame({ type: "CLOSE", stream: stream.id, position: 0 }));
+    expect(await agent.closed).toBe(1002);
+    await rig.gateway.loginsSettled(rig.databaseName);
+    expect(await rig.recorded("session.refused")).toMatchObject([{ code: "local.interrupted" }]);
+    expect(rig.gateway.ownedBackends(rig.databaseName)).toEqual([]);
+    const { userName } = rig.userOf(grant);
+    const left = `select pid from pg_stat_activity where usename = '${userName}'`;
+    await expect.poll(() => rig.superuser(left)).toEqual([]);
   });
 
   describe("renews its login by AUTH", () => {

@@ -149,6 +149,8 @@ const words: Readonly<Record<string, (fields: Fields) => string>> = {
 
   "user.planned": (r) => `database user ${r.text("user")} planned`,
   "user.created": (r) => `database user ${r.text("user")} made`,
+  "user.password_renewed": (r) =>
+    `database user ${r.text("user")} had set its own password: it gets another`,
   "user.extended": (r) =>
     `database user ${r.text("user")} is good until ${clockTime(r.text("validUntil"))}`,
   "user.draining": (r) => `database user ${r.text("user")} logs in no more${r.until("until")}`,

@@ -212,6 +212,8 @@ export interface AuditFields {
 
   "user.planned": UserFields;
   "user.created": UserFields & { readonly oid?: number };
+  /** The database had another password than the gateway's; `user.created` follows when it has this generation's. */
+  "user.password_renewed": UserFields & { readonly generation: number };
   /** The database has the later end of a grant that got more time. */
   "user.extended": UserFields & { readonly validUntil: string };
   /** Logins are stopped; until then sessions may finish the transaction that they are in. */

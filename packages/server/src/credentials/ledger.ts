@@ -261,6 +261,24 @@ export class Ledger {
     return replanned !== undefined;
   }
 
+  /** Plans a user again, with its next password; undefined where it has another one than this already, or its end is due. */
+  async renewPassword({ id, generation }: LedgerRow): Promise<LedgerRow | undefined> {
+    return await this.#db
+      .updateTable("ephemeral_users")
+      .set({
+        state: "planned",
+        generation: generation + 1,
+        next_attempt_at: this.#clock.now(),
+      })
+      .where("id", "=", id)
+      .where("generation", "=", generation)
+      .where("state", "=", "created")
+      .where("end_due_at", "is", null)
+      .where("leased_until", "<=", this.#clock.now())
+      .returningAll()
+      .executeTakeFirst();
+  }
+
   /** Every user of a database that may still exist. */
   async living(databaseName: string): Promise<readonly LedgerRow[]> {
     return await this.#db

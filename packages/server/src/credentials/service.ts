@@ -61,6 +61,8 @@ export interface GrantUser {
   readonly state: EphemeralUserState;
   readonly userName: string;
   readonly password: Secret;
+  /** Of the password. */
+  readonly generation: number;
   /** Why it is not there yet, if something stands in the way; for the log, never for the client. */
   readonly problem?: string;
 }
@@ -144,8 +146,23 @@ export class Credentials {
       state: row.state,
       userName: row.user_name,
       password: users.passwordOf(row),
+      generation: row.generation,
       ...(row.last_error !== null && { problem: row.last_error }),
     };
+  }
+
+  /**
+   * Gives the user of a grant another password, by making it again: the database has refused the one of this generation, as
+   * the user has set one of its own (invariant 42), or its role is gone. Nothing happens where that was done already.
+   */
+  async renewPassword(
+    grantId: GrantId,
+    { generation }: Pick<GrantUser, "generation">,
+  ): Promise<void> {
+    const row = await this.#ledger.ofGrant(grantId);
+    if (row?.generation === generation) {
+      await this.#recorder.renewPassword(row);
+    }
   }
 
   /** A database was taken out of the configuration while users of it were alive: only a person can end them now. */

@@ -51,6 +51,26 @@ export class UserRecorder {
     await this.#drain();
   }
 
+  /** Plans a user again with its next password, unless that has happened already. */
+  async renewPassword(row: LedgerRow): Promise<void> {
+    const { store, ledger, trail } = this.#ports;
+    await store.transaction(async (tx) => {
+      const renewed = await ledger.within(tx).renewPassword(row);
+      if (renewed !== undefined) {
+        const { user_name: user, profile, generation } = renewed;
+        const subject = await subjectOf(tx, row);
+        await trail.stage(tx, {
+          kind: "user.password_renewed",
+          ...subject,
+          user,
+          profile,
+          generation,
+        });
+      }
+    });
+    await this.#drain();
+  }
+
   /** The database has a later end. */
   async extended(row: LedgerRow, validUntil: number): Promise<void> {
     const subject = await subjectOf(this.#ports.store.db, row);

@@ -43,8 +43,9 @@ export interface SessionPorts {
 export interface Sessions {
   /**
    * Logs in to the database for one client. The session is silent until its `start`.
-   * @throws JitdbError `postgres.start_up`, `postgres.replication`, `postgres.version`, `postgres.protocol` and `database.unknown` for what the client asks for;
-   * `database.unavailable`, `database.misconfigured`, `limit.reached` and `postgres.auth` for what the database says.
+   * @throws JitdbError `postgres.start_up`, `postgres.replication`, `postgres.version`, `postgres.protocol` and
+   * `database.unknown` for what the client asks for; `database.unavailable`, `database.misconfigured`, `limit.reached`,
+   * `database.password` (the user has another one) and `postgres.auth` for what the database says.
    * SECURITY: messages name neither host nor admin; that is in `detail` and `cause`, for the log (invariant 18).
    */
   open(request: SessionRequest): Promise<Session>;

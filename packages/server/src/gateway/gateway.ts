@@ -30,7 +30,11 @@ export interface GatewayPorts {
   readonly journal: Journal;
   readonly masker: Masker;
   readonly authenticator: Authenticator;
-  readonly credentials: { userFor(grantId: GrantId): Promise<GrantUser> };
+  readonly credentials: {
+    userFor(grantId: GrantId): Promise<GrantUser>;
+    /** Gives the user another password than this one, unless it has one by now. */
+    renewPassword(grantId: GrantId, user: Pick<GrantUser, "generation">): Promise<void>;
+  };
   readonly bus: Pick<Bus, "emit">;
   readonly clock: Clock;
   readonly random: Random;

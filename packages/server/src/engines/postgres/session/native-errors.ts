@@ -12,6 +12,10 @@ interface Refusal {
 /** SQLSTATEs and classes of a login that failed. What is missing counts as `unavailable`. */
 const refusals: Readonly<Record<string, Refusal>> = {
   "28": { code: "postgres.auth", message: "The database refused the login of this grant's user." },
+  "28P01": {
+    code: "database.password",
+    message: "The database refused the password of this grant's user.",
+  },
   "3D": { code: "database.misconfigured", message: "The server has no such database." },
   "42501": {
     code: "database.misconfigured",
