@@ -71,6 +71,7 @@ export async function addGrant(
   profile: string,
   lifeMs: number,
   installation = "test",
+  drainMs = 0,
 ): Promise<GrantId> {
   const now = systemClock.now();
   const [person, request, grant] = [
@@ -124,6 +125,7 @@ export async function addGrant(
         profile,
         starts_at: now,
         ends_at: now + lifeMs,
+        drain_ms: drainMs,
         state: "active",
       })
       .execute();
@@ -137,6 +139,7 @@ export async function addGrant(
         installation,
         keyId: masterKey.id,
         validUntil: now + lifeMs,
+        drainMs,
       },
       { clock: systemClock, random },
     );

@@ -1,5 +1,5 @@
 import { JitdbError } from "@jitdb/shared/errors";
-import type { DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
+import type { DeviceId, GrantId, PersonId, RequestId } from "@jitdb/shared/ids";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Swept } from "./access/service.ts";
@@ -127,6 +127,49 @@ describe("endings", () => {
     bus.emit({ type: "person", id: alice });
     await ended;
     expect(ends).toEqual(["person usr_alice"]);
+  });
+
+  it("have the gateway ask anew when a grant has changed that lives on", async () => {
+    start();
+    await store.db
+      .insertInto("requests")
+      .values({
+        id: "req_1" as RequestId,
+        person_id: alice,
+        device_id: laptop,
+        database_name: "test",
+        profile: "read-only",
+        duration_ms: 1,
+        reason: "",
+        state: "approved",
+        policy: "test",
+        approvals_needed: 0,
+        approver_groups: "[]",
+        digest: "",
+        created_at: 0,
+        lapses_at: 1,
+      })
+      .execute();
+    await store.db
+      .insertInto("grants")
+      .values({
+        id: grant,
+        request_id: "req_1" as RequestId,
+        person_id: alice,
+        device_id: laptop,
+        database_name: "test",
+        profile: "read-only",
+        starts_at: 0,
+        ends_at: 1,
+        state: "active",
+      })
+      .execute();
+    const followed = new Promise<void>((resolve) => {
+      follows = resolve;
+    });
+    bus.emit({ type: "grant", id: grant });
+    await followed;
+    expect(ends).toEqual([]);
   });
 
   it("end the tunnels of a revoked device", async () => {
