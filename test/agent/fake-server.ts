@@ -31,6 +31,8 @@ export class FakeServer {
   grant: GrantView;
   /** Answers to OPEN with RESET while it is set. */
   refusal: ResetMap | undefined;
+  /** Takes OPEN and never answers. */
+  isMute = false;
   /** Opens WebSockets and says nothing on them. */
   isSilent = false;
   readonly opens: OpenMap[] = [];
@@ -175,7 +177,10 @@ class FakeTunnel {
 
   #open(id: number, open: OpenMap): void {
     this.#server.opens.push(open);
-    const { refusal } = this.#server;
+    const { refusal, isMute } = this.#server;
+    if (isMute) {
+      return;
+    }
     if (refusal !== undefined || this.#postgres === undefined) {
       this.#session.reset(id, refusal ?? { code: "database.unavailable", message: "No database." });
       return;

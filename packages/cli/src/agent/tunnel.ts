@@ -1,15 +1,16 @@
 // The agent's tunnel: one WebSocket at a time, made again with growing pauses when it is lost. Streams that lived end with
 // it; new ones wait for the next. Renews the access token underneath, so that a grant's life does not depend on a token's.
 
+import { formatDuration } from "@jitdb/shared/duration";
 import { type ErrorCode, JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
-import type { NoticeMap } from "@jitdb/shared/tunnel/maps";
+import type { NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
 import type { WebSocket } from "ws";
 import type { Authorization } from "../login/tokens.ts";
 import { TunnelLink } from "./link.ts";
 import { pending } from "./pending.ts";
-import type { OpenStream } from "./stream.ts";
+import { type AgentStream, type OpenStream, type StreamReceiver, toStreamError } from "./stream.ts";
 
 export const tunnelPath = "/api/v1/tunnel";
 export const tunnelSubprotocol = "jitdb.tunnel.v1";
@@ -25,6 +26,8 @@ export const tunnelTimes = {
   helloTimeoutMs: 10_000,
   /** How long a new client waits for a tunnel that is being made again. */
   openTimeoutMs: 15_000,
+  /** From an OPEN to the server's answer: twice what it takes itself at the longest. */
+  answerTimeoutMs: 30_000,
   /** How often it is looked after the access token; tokens are renewed a minute before their end. */
   renewalMs: 15_000,
 } as const;
@@ -51,6 +54,8 @@ export interface TunnelEvents {
 
 export type TunnelTimes = { readonly [Name in keyof typeof tunnelTimes]: number };
 
+const comesBack = "jitdb keeps trying to reach it; connect again in a moment.";
+
 /** Errors that no further attempt would mend. */
 const finalCodes: ReadonlySet<ErrorCode> = new Set([
   "login.required",
@@ -70,6 +75,8 @@ export class Tunnel {
   /** Settles when a link is there that takes new streams, or none will come. */
   #ready = pending<TunnelLink>();
   #isReady = false;
+  /** Why there is no link; undefined while nobody had to know. */
+  #absence: JitdbError | undefined;
   #token: Secret | undefined;
   #renewal: NodeJS.Timeout | undefined;
 
@@ -85,11 +92,19 @@ export class Tunnel {
     this.#renewal = setInterval(() => void this.#renew(), this.#times.renewalMs);
   }
 
-  /** An `OpenStream` for one grant. It rejects with JitdbError `server.*`, `login.*` or `tunnel.*` where no tunnel comes up in time. */
+  /**
+   * An `OpenStream` for one grant. It rejects with JitdbError `server.*`, `login.*` or `tunnel.*` where no tunnel comes up in
+   * time; a stream that the server does not answer in time ends with `tunnel.lost`.
+   */
   opener(engine: "postgres", grant: string): OpenStream {
     return async (kind, startup, receiver) => {
       const link = await this.#readyLink();
-      return link.open({ engine, kind, grant, startup }, receiver);
+      return openInTime(
+        link,
+        { engine, kind, grant, startup },
+        receiver,
+        this.#times.answerTimeoutMs,
+      );
     };
   }
 
@@ -105,15 +120,19 @@ export class Tunnel {
 
   async #readyLink(): Promise<TunnelLink> {
     const late = pending<never>();
-    const timer = setTimeout(
-      () => late.reject(new JitdbError("tunnel.lost", "The server can't be reached right now.")),
-      this.#times.openTimeoutMs,
-    );
+    const timer = setTimeout(() => late.reject(this.#away()), this.#times.openTimeoutMs);
     try {
       return await Promise.race([this.#ready.promise, late.promise]);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** What a client is told that has waited long enough. */
+  #away(): JitdbError {
+    const { code, message } =
+      this.#absence ?? new JitdbError("tunnel.lost", "The server can't be reached right now.");
+    return new JitdbError(code, message, { hint: comesBack });
   }
 
   async #connect(): Promise<void> {
@@ -130,7 +149,7 @@ export class Tunnel {
           first.resolve(link);
         },
         notice: (notice) => this.#events.notice(notice),
-        goingAway: () => this.#holdBack(link),
+        goingAway: (goaway) => this.#holdBack(link, toStreamError(goaway)),
         ended: (error) => (isReady ? this.#lose(link, error) : first.reject(error)),
       },
     });
@@ -153,9 +172,10 @@ export class Tunnel {
   }
 
   /** New clients wait from now on for the link that comes after this one. */
-  #holdBack(link: TunnelLink): void {
+  #holdBack(link: TunnelLink, why: JitdbError): void {
     if (this.#link === link && this.#isReady) {
       this.#isReady = false;
+      this.#absence = why;
       this.#ready = pending();
     }
   }
@@ -164,7 +184,7 @@ export class Tunnel {
     if (this.#link !== link || this.#closing.signal.aborted) {
       return;
     }
-    this.#holdBack(link);
+    this.#holdBack(link, error);
     this.#link = undefined;
     if (finalCodes.has(error.code)) {
       this.#fail(error);
@@ -187,6 +207,7 @@ export class Tunnel {
         return;
       } catch (thrown) {
         const error = toJitdbError(thrown);
+        this.#absence = error;
         if (finalCodes.has(error.code) || attempt === maxAttempts) {
           this.#fail(error);
           return;
@@ -223,6 +244,41 @@ export class Tunnel {
       // Tried again at the next look; if the token ends before one succeeds, the server ends the tunnel and says why.
     }
   }
+}
+
+/** Opens a stream that ends by itself if the server neither lets it in nor refuses it: a database client would wait for ever. */
+function openInTime(
+  link: TunnelLink,
+  map: OpenMap,
+  receiver: StreamReceiver,
+  timeoutMs: number,
+): AgentStream {
+  const timer = setTimeout(() => {
+    const why = `The server has not answered within ${formatDuration(timeoutMs)}.`;
+    const error = new JitdbError("tunnel.lost", why, { hint: comesBack });
+    stream.reset(error);
+    receiver.ended(error);
+  }, timeoutMs);
+  const stream = link.open(map, {
+    opened: () => {
+      clearTimeout(timer);
+      receiver.opened();
+    },
+    data: (bytes) => receiver.data(bytes),
+    writable: () => receiver.writable(),
+    peerClosed: () => receiver.peerClosed(),
+    ended: (error) => {
+      clearTimeout(timer);
+      receiver.ended(error);
+    },
+  });
+  return {
+    ...stream,
+    reset: (error) => {
+      clearTimeout(timer);
+      stream.reset(error);
+    },
+  };
 }
 
 function isSame(one: Secret, other: Secret | undefined): boolean {

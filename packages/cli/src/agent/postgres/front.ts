@@ -25,7 +25,7 @@ import { checkPassword, type Opening, readOpening } from "./start-up.ts";
 export const frontLimits = {
   /** Clients that are served at once. */
   maxClients: 100,
-  /** Clients of one door that have not yet said who they are; further ones are closed without a word. */
+  /** Clients of one door that have not yet said who they are; further ones are told to come again. */
   maxStarting: 32,
   /** From the connection to the proven password. SECURITY: a client that sends a byte now and then must not hold a place. */
   startUpTimeoutMs: 30_000,
@@ -67,15 +67,16 @@ export class PostgresFront implements Front {
   }
 
   accept(socket: Socket, door: Door): void {
+    socket.on("error", () => {
+      // A client that breaks off; `close` follows.
+    });
     if (this.#starting[door] >= this.#limits.maxStarting) {
-      socket.destroy();
+      socket.write(encodeRefusal(crowded()));
+      socket.destroySoon();
       return;
     }
     this.#sockets.add(socket);
     socket.setNoDelay(true);
-    socket.on("error", () => {
-      // A client that breaks off; `close` follows.
-    });
     socket.on("close", () => this.#sockets.delete(socket));
     void this.#serve(socket, door);
   }
@@ -188,6 +189,12 @@ export class PostgresFront implements Front {
       socket.destroy();
     }
   }
+}
+
+function crowded(): JitdbError {
+  return new JitdbError("limit.reached", "Too many clients are connecting at this moment.", {
+    hint: "Try again in a moment.",
+  });
 }
 
 function toText({ processId, secret }: BackendKeyData): string {
