@@ -15,14 +15,10 @@ import type { Comparison, Snapshot } from "../../../credentials/traces.ts";
 import { AdminConnection } from "../admin-connection.ts";
 import { cleanLeftovers } from "./clean.ts";
 import { inspectDatabase } from "./inspect.ts";
+import { rollbackPrepared } from "./prepared.ts";
 import { createRole, dropRole, extendRole, listUsers, lockRole, type RoleRow } from "./roles.ts";
 import { refuseForbidden } from "./safety.ts";
-import {
-  listBackends,
-  rollbackPrepared,
-  terminateBackends,
-  terminateSessions,
-} from "./sessions.ts";
+import { listBackends, terminateBackends, terminateSessions } from "./sessions.ts";
 import { rolesOfGroup, takeSnapshot } from "./snapshot.ts";
 import { findTraces } from "./traces.ts";
 import { verifyGone } from "./verify.ts";

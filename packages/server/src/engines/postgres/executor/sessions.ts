@@ -1,19 +1,15 @@
-// Sessions and prepared transactions of ephemeral users. They outlive the role, so they are found by its number.
+// Sessions of ephemeral users. They outlive the role, so they are found by its number.
 
 import { setTimeout as delay } from "node:timers/promises";
 import type {
   BackendRef,
   Obstacle,
-  StepResult,
   TerminateResult,
   UserRef,
 } from "../../../credentials/executor.ts";
 import { userNamePattern } from "../../../credentials/names.ts";
 import type { AdminConnection, AdminTransaction, Row } from "../admin-connection.ts";
-import { membershipOptionsSince } from "../group-roles.ts";
-import { quoteLiteral } from "../quote.ts";
-import { attempt, joinResults } from "./attempt.ts";
-import { findRole, serverVersion } from "./roles.ts";
+import { findRole } from "./roles.ts";
 
 /** Milliseconds. */
 const terminateLimits = {
@@ -72,49 +68,6 @@ function stubbornSession(database: string, user: string, pid: number): Obstacle 
     message: `The session ${pid} of ${user} does not end.`,
     remedy: { database, statements: [`SELECT pg_catalog.pg_terminate_backend(${pid})`] },
   };
-}
-
-interface PreparedRow extends Row {
-  readonly gid: string;
-  readonly owner: string;
-  readonly database: string;
-}
-
-/** Rolls back what the user prepared, as its owner and in its own database, which PostgreSQL wants. */
-export async function rollbackPrepared(
-  connection: AdminConnection,
-  user: UserRef,
-  group: string | undefined,
-): Promise<StepResult> {
-  const prepared = await connection.transaction(async (transaction) => {
-    // SECURITY: before 16 a user can SET ROLE to its group and prepare as that; such a transaction can hold the lock on
-    // the user's own role and so keep it alive. Nobody but ephemeral users is a member of the group, and grants cannot be
-    // told apart there: all of the group's go.
-    const owners = (await serverVersion(transaction)) < membershipOptionsSince ? [group] : [];
-    return await transaction.query<PreparedRow>(
-      `SELECT p.gid, r.rolname AS owner, d.datname AS database
-       FROM pg_catalog.pg_prepared_xact() p
-       JOIN pg_catalog.pg_roles r ON r.oid = p.ownerid
-       JOIN pg_catalog.pg_database d ON d.oid = p.dbid
-       WHERE r.rolname = ANY ($1::text[])`,
-      [[user.name, ...owners.filter((owner) => owner !== undefined)]],
-    );
-  });
-  const results: StepResult[] = [];
-  for (const { gid, owner, database } of prepared) {
-    const statement = `ROLLBACK PREPARED ${quoteLiteral(gid)}`;
-    results.push(
-      await attempt({
-        what: `roll back the prepared transaction ${quoteLiteral(gid)} of ${owner}`,
-        remedy: () => ({ database, statements: [statement] }),
-        work: async () => {
-          await connection.runAs(owner, statement, database);
-          return [`rolled back the prepared transaction ${quoteLiteral(gid)}`];
-        },
-      }),
-    );
-  }
-  return joinResults(results);
 }
 
 interface BackendRow extends Row {
