@@ -162,6 +162,12 @@ const words: Readonly<Record<string, (fields: Fields) => string>> = {
   "user.stranger_terminated": (r) =>
     `a login as ${r.text("user")} past the gateway terminated${r.with("from", "clientAddress")}`,
 
+  "traces.none": (r) => `${r.text("grant")} left nothing behind`,
+  "traces.found": (r) =>
+    `${r.text("grant")} left ${r.number("traces")} traces: ${r.list("found", "; ") || r.list("gaps", " ")}`,
+  "traces.signed": (r) =>
+    `what ${r.text("grant")} left was signed${r.with("by", "by")}${r.why("comment")}`,
+
   "tunnel.opened": (r) => `agent connected${r.with("from", "address")}`,
   "tunnel.closed": (r) => `agent disconnected${r.why()}`,
   "tunnel.refused": (r) => `agent refused${r.with("from", "address")}${r.why()}`,

@@ -170,7 +170,7 @@ export interface AuditFields {
     readonly profile?: string;
     readonly durationMs?: number;
     readonly request?: string;
-    readonly action?: "approve" | "deny" | "withdraw" | "revoke";
+    readonly action?: "approve" | "deny" | "withdraw" | "revoke" | "sign";
     readonly reason: string;
     readonly code: string;
   };
@@ -229,6 +229,26 @@ export interface AuditFields {
   "user.stranger_terminated": UserFields & {
     readonly pid: number;
     readonly clientAddress?: string;
+  };
+
+  /** The catalogue is as it was before the grant. */
+  "traces.none": object;
+  /** What the grant left behind, or may have: open until somebody signs it. */
+  "traces.found": {
+    /** How many there are. */
+    readonly traces: number;
+    /** SHA-256 (hex) over all of them: what a signature names. */
+    readonly digest: string;
+    /** The first of them, one sentence each, with who made it and with which statement. */
+    readonly found: readonly string[];
+    /** What could not be compared. */
+    readonly gaps: readonly string[];
+  };
+  "traces.signed": {
+    readonly by: string;
+    readonly traces: number;
+    readonly digest: string;
+    readonly comment: string;
   };
 
   "tunnel.opened": { readonly tunnel: string; readonly software: string };

@@ -51,6 +51,8 @@ export interface DatabaseUsersPorts {
   readonly ownedBackends: () => Promise<readonly number[]>;
   /** Whether sessions of a grant whose time is over still finish their transactions. */
   readonly isDraining: (grantId: GrantId) => boolean;
+  /** Is waited for before a user is made; what it throws is treated as a refusal to make it. */
+  readonly beforeCreate: (row: LedgerRow) => Promise<void>;
   /** Is told of every step that a database has done, before anything is written down about it. */
   readonly afterStep: (userName: string, step: LifeStep) => Promise<void>;
 }
@@ -162,9 +164,10 @@ export class DatabaseUsers {
   }
 
   async #start(row: LedgerRow): Promise<void> {
-    const { executor, recorder, ledger, clock, crypto, afterStep } = this.#ports;
+    const { executor, recorder, ledger, clock, crypto, beforeCreate, afterStep } = this.#ports;
     let oid: number;
     try {
+      await beforeCreate(row);
       const verifier = await buildVerifier(
         crypto,
         this.passwordOf(row).reveal(),

@@ -1,7 +1,7 @@
 // Makes, ends, reconciles and watches the ephemeral users of all databases. The ledger decides, the clock is a port, and
 // `tick` may be called at any time and as often as one likes: everything due is claimed once.
 
-import { JitdbError } from "@jitdb/shared/errors";
+import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock, GrantId, Random } from "@jitdb/shared/ids";
 import { randomBase32 } from "@jitdb/shared/ids";
 import type { ScramCrypto } from "@jitdb/shared/postgres/scram/crypto";
@@ -12,8 +12,9 @@ import type { Config, DatabaseConfig } from "../config/config.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { Store } from "../store/store.ts";
 import type { EphemeralUserState } from "../store/tables.ts";
+import { Comparisons, databasesToCompare } from "./comparisons/comparisons.ts";
 import { DatabaseUsers, type LifeStep, quarantinedMessage } from "./database-users.ts";
-import type { Problem } from "./executor.ts";
+import type { Executor, Problem } from "./executor.ts";
 import { deriveDatabaseKey } from "./keys.ts";
 import { Ledger } from "./ledger.ts";
 import { UserRecorder } from "./user-recorder.ts";
@@ -26,6 +27,8 @@ export const serviceLimits = {
   watchMs: 400,
   /** Between tries to reconcile a database. */
   reconcileMs: 5000,
+  /** Between looks at how profiles can leave traces. */
+  waysMs: 300_000,
   /** Before users of a database that is not configured are looked at again, and how many at once. */
   strandedRetryMs: 60_000,
   strandedAtATime: 20,
@@ -67,11 +70,17 @@ export interface GrantUser {
   readonly problem?: string;
 }
 
+type Ways = Readonly<Record<string, readonly string[]>>;
+
 export class Credentials {
   readonly #ports: CredentialsPorts;
   readonly #ledger: Ledger;
   readonly #recorder: UserRecorder;
+  readonly #executors: ReadonlyMap<string, Executor>;
+  readonly #comparisons: ReadonlyMap<string, Comparisons>;
   readonly #databases: ReadonlyMap<string, DatabaseUsers>;
+  /** By database; since when they are known, and what was found. */
+  readonly #ways = new Map<string, { readonly at: number; readonly byProfile: Ways }>();
   readonly #running = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #watchedAt = Number.NEGATIVE_INFINITY;
@@ -87,6 +96,9 @@ export class Credentials {
       onTrailError: (error) => ports.log.error({ err: error }, "audit records wait in the store"),
     });
     const databases = [...ports.config.databases.values()];
+    const { engines } = ports;
+    this.#executors = new Map(databases.map((one) => [one.name, createExecutor(engines, one)]));
+    this.#comparisons = new Map(databases.map((one) => [one.name, this.#comparisonsOf(one)]));
     this.#databases = new Map(databases.map((one) => [one.name, this.#users(one)]));
   }
 
@@ -110,6 +122,7 @@ export class Credentials {
     await this.#ledger.markDue();
     const inhabited = await this.#ledger.inhabited();
     const now = this.#ports.clock.now();
+    const toCompare = await databasesToCompare(this.#ports.store.db, now);
     const reconcile = now - this.#reconciledAt >= serviceLimits.reconcileMs;
     const watch = now - this.#watchedAt >= serviceLimits.watchMs;
     this.#reconciledAt = reconcile ? now : this.#reconciledAt;
@@ -119,7 +132,8 @@ export class Credentials {
         .filter((name) => !this.#databases.has(name))
         .map((name) => this.#strand(name)),
       ...[...this.#databases].flatMap(([name, users]) => [
-        ...(reconcile ? [users.reconcile()] : []),
+        ...(reconcile ? [users.reconcile(), this.#learnWays(name, now)] : []),
+        ...(toCompare.has(name) ? [this.#comparisons.get(name)?.work()] : []),
         ...(inhabited.has(name) ? [users.work()] : []),
         ...(watch && inhabited.has(name) ? [users.watch()] : []),
       ]),
@@ -165,6 +179,30 @@ export class Credentials {
     }
   }
 
+  /**
+   * How a grant on a profile can leave traces: each completes "A grant …", none is the good case. Undefined as long as
+   * the database has not been asked.
+   */
+  waysToLeaveTraces(databaseName: string, profile: string): readonly string[] | undefined {
+    return this.#ways.get(databaseName)?.byProfile[profile];
+  }
+
+  async #learnWays(name: string, now: number): Promise<void> {
+    const executor = this.#executors.get(name);
+    if (executor === undefined || now - (this.#ways.get(name)?.at ?? 0) < serviceLimits.waysMs) {
+      return;
+    }
+    try {
+      this.#ways.set(name, { at: now, byProfile: await executor.waysToLeaveTraces() });
+    } catch (error) {
+      const { message, code, detail } = toJitdbError(error);
+      this.#ports.log.warn(
+        { database: name, code, detail },
+        `could not look at profiles: ${message}`,
+      );
+    }
+  }
+
   /** A database was taken out of the configuration while users of it were alive: only a person can end them now. */
   async #strand(databaseName: string): Promise<void> {
     for (const row of await this.#ledger.claimEnds(databaseName, serviceLimits.strandedAtATime)) {
@@ -186,14 +224,24 @@ export class Credentials {
     }
   }
 
+  #comparisonsOf(database: DatabaseConfig): Comparisons {
+    const { config, store, trail, clock, log } = this.#ports;
+    const { name, host, port } = database;
+    const neighbours = [...config.databases.values()]
+      .filter((other) => other.host === host && other.port === port)
+      .map((other) => other.name);
+    const executor = required(this.#executors, name);
+    return new Comparisons({ name, neighbours, executor, store, trail, clock, log });
+  }
+
   #users(database: DatabaseConfig): DatabaseUsers {
-    const { engines, config, installation, clock, crypto, log, sessions, afterStep } = this.#ports;
+    const { config, installation, clock, crypto, log, sessions, afterStep } = this.#ports;
     return new DatabaseUsers({
       name: database.name,
       databaseName: database.database,
       installation,
       databaseKey: deriveDatabaseKey(config.masterKey, database.name),
-      executor: createExecutor(engines, database),
+      executor: required(this.#executors, database.name),
       ledger: this.#ledger,
       recorder: this.#recorder,
       clock,
@@ -204,6 +252,7 @@ export class Credentials {
         return sessions.ownedBackends(database.name);
       },
       isDraining: (grantId) => sessions.isDraining(grantId),
+      beforeCreate: (row) => required(this.#comparisons, database.name).begin(row),
       afterStep: afterStep ?? (async () => {}),
     });
   }
@@ -227,6 +276,14 @@ export async function checkDatabase(
   } finally {
     await executor.close();
   }
+}
+
+function required<T>(map: ReadonlyMap<string, T>, name: string): T {
+  const value = map.get(name);
+  if (value === undefined) {
+    throw new JitdbError("database.unknown", `${name} is not configured.`);
+  }
+  return value;
 }
 
 function createExecutor(

@@ -52,3 +52,8 @@ export interface Comparison {
   readonly traces: readonly Trace[];
   readonly gaps: readonly string[];
 }
+
+/** The words of a text, as they are compared: lower case, each once. */
+export function tokensOf(text: string): string[] {
+  return [...new Set(text.toLowerCase().match(/[\p{L}\p{N}_$]+/gu) ?? [])];
+}

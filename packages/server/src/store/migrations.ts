@@ -5,6 +5,7 @@ import type { Clock } from "@jitdb/shared/ids";
 import { type Kysely, sql } from "kysely";
 import { up as first } from "./migrations/0001-first.ts";
 import { up as drain } from "./migrations/0002-drain.ts";
+import { up as traces } from "./migrations/0003-traces.ts";
 import type { Tables } from "./tables.ts";
 
 interface Migration {
@@ -17,6 +18,7 @@ interface Migration {
 const migrations: readonly Migration[] = [
   { name: "first", up: first },
   { name: "drain", up: drain },
+  { name: "traces", up: traces },
 ];
 
 /**

@@ -19,6 +19,7 @@ export interface Tables {
   approvals: ApprovalsTable;
   grants: GrantsTable;
   ephemeral_users: EphemeralUsersTable;
+  comparisons: ComparisonsTable;
   sessions: SessionsTable;
   audit_outbox: AuditOutboxTable;
   audit_records: AuditRecordsTable;
@@ -157,6 +158,32 @@ interface EphemeralUsersTable {
   remedy_sql: string | null;
   created_at: number;
   dropped_at: number | null;
+}
+
+/** Taken: a snapshot waits for the grant's end. Clean: nothing was left. Open: a person has to look, and sign. */
+export type ComparisonState = "taken" | "clean" | "open" | "signed";
+
+/** What a grant left behind: the catalogue before its user was made against the one after it was gone. */
+interface ComparisonsTable {
+  grant_id: GrantId;
+  database_name: string;
+  state: ComparisonState;
+  /** JSON (credentials/traces.ts); null: none could be taken, or it has served its end. */
+  snapshot: string | null;
+  /** JSON array of sentences: what could not be compared. */
+  gaps: string;
+  /** JSON array (credentials/comparisons/attribution.ts). */
+  traces: string;
+  /** SHA-256 (hex) over traces and gaps: what a signature is for. */
+  digest: string | null;
+  taken_at: number;
+  compared_at: number | null;
+  next_attempt_at: number;
+  /** Why the comparison waits, in words for people who see the grant. */
+  problem: string | null;
+  signed_by: PersonId | null;
+  signed_at: number | null;
+  signed_comment: string | null;
 }
 
 interface SessionsTable {

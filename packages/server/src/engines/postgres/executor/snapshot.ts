@@ -69,13 +69,15 @@ export async function takeSnapshot(
   home: string,
   roles: readonly string[],
 ): Promise<FoundSnapshot> {
-  const others = await connection.transaction((transaction) =>
-    transaction.query<{ name: string; connectable: boolean }>(databasesSql, [
-      roles,
-      snapshotLimits.databases + 1,
-    ]),
-  );
   const gaps: string[] = [];
+  const others = await refusable(gaps, "databases of the cluster", () =>
+    connection.transaction((transaction) =>
+      transaction.query<{ name: string; connectable: boolean }>(databasesSql, [
+        roles,
+        snapshotLimits.databases + 1,
+      ]),
+    ),
+  );
   const entries = await lookInto(connection, home, roles, true, gaps);
   for (const { name, connectable } of others.slice(0, snapshotLimits.databases)) {
     if (connectable) {
@@ -133,11 +135,11 @@ async function readEntries(
 }
 
 /** A grant must not fail because something about it cannot be compared later; that it cannot is said. */
-async function refusable(
+async function refusable<R extends Row>(
   gaps: string[],
   what: string,
-  read: () => Promise<readonly EntryRow[]>,
-): Promise<readonly EntryRow[]> {
+  read: () => Promise<readonly R[]>,
+): Promise<readonly R[]> {
   try {
     return await read();
   } catch (error) {

@@ -1,7 +1,13 @@
 // The difference between two snapshots: what a grant has left behind, what it is to be feared for, and the SQL to look
 // at it and to undo it (invariant 33). Pure.
 
-import type { Comparison, Snapshot, Trace, TraceRisk } from "../../../credentials/traces.ts";
+import {
+  type Comparison,
+  type Snapshot,
+  type Trace,
+  type TraceRisk,
+  tokensOf,
+} from "../../../credentials/traces.ts";
 import { keeperRole } from "../group-roles.ts";
 import type { FoundEntry, FoundSnapshot } from "./snapshot.ts";
 
@@ -106,11 +112,6 @@ function wordsOf({ kind, identity }: FoundEntry): readonly (readonly string[])[]
     default:
       return [tokensOf(bareName(identity))];
   }
-}
-
-/** The words of a text, as they are compared: lower case, each once. */
-export function tokensOf(text: string): string[] {
-  return [...new Set(text.toLowerCase().match(/[\p{L}\p{N}_$]+/gu) ?? [])];
 }
 
 /** `kept` of `app.kept`, `f` of `app.f(integer)`; quoted names keep their dots and brackets. */
