@@ -10,6 +10,7 @@ import type { Logger } from "pino";
 import { AccessService } from "./access/service.ts";
 import { AuditShipper } from "./audit/search/shipper.ts";
 import { Masker } from "./audit/statements/masker.ts";
+import { loadParsedSecrets } from "./audit/statements/parsed-secrets.ts";
 import { Closers } from "./closers.ts";
 import type { Config, MasterKey } from "./config/config.ts";
 import { type ControlParts, runControlCommand } from "./control/commands.ts";
@@ -86,8 +87,15 @@ async function open(
   ship(state, logger, closers);
   const identity = await openIdentity(config, ports, state, closers);
   const installation = await installationOf(state, config, ports.random);
-  const gateway = await openGateway(config, ports, state, installation, identity, closers);
-  const access = createAccess(config, ports, state, installation);
+  const { gateway, credentials } = await openGateway(
+    config,
+    ports,
+    state,
+    installation,
+    identity,
+    closers,
+  );
+  const access = createAccess(config, ports, state, installation, credentials);
   const endings = new Endings({ ...state, ...ports, access, gateway });
   closers.add(() => endings.stop());
   const { people } = state;
@@ -181,7 +189,7 @@ async function openGateway(
   installation: string,
   { authenticator }: Identity,
   closers: Closers,
-): Promise<Gateway> {
+): Promise<{ readonly gateway: Gateway; readonly credentials: Credentials }> {
   const { logger: log } = ports;
   const credentials: Credentials = new Credentials({
     ...state,
@@ -203,14 +211,18 @@ async function openGateway(
     log,
     config,
     engines,
-    masker: new Masker(deriveKey(config.masterKey, "masked secrets", 32)),
+    masker: new Masker(
+      deriveKey(config.masterKey, "masked secrets", 32),
+      await loadParsedSecrets(),
+    ),
+    maxTextBytes: config.audit.maxTextBytes,
     authenticator,
     credentials,
   });
   await gateway.reconcile();
   closers.add(() => credentials.stop());
   await credentials.start();
-  return gateway;
+  return { gateway, credentials };
 }
 
 function createAccess(
@@ -218,12 +230,14 @@ function createAccess(
   ports: ServerPorts,
   state: State,
   installation: string,
+  credentials: Credentials,
 ): AccessService {
   const keyId = config.masterKey.id;
   return new AccessService({
     ...state,
     ...ports,
     config,
+    waysToLeaveTraces: (database, profile) => credentials.waysToLeaveTraces(database, profile),
     planUser: (tx, plan) => planUser(tx, { ...plan, installation, keyId }, ports),
   });
 }

@@ -45,6 +45,8 @@ export interface MasterKey {
 export interface AuditConfig {
   /** `write` survives a killed process; `fsync` survives power loss. */
   readonly durability: "write" | "fsync";
+  /** Bytes of a statement's text, or of all its parameters, that are kept; of the rest length and hash. */
+  readonly maxTextBytes: number;
 }
 
 export interface DevicesConfig {
@@ -58,7 +60,22 @@ export interface DatabaseTlsConfig {
   readonly mode: TlsMode;
   /** PEM text of the authorities to trust. Absent: the system's. */
   readonly ca?: string;
+  /** What jitdb itself shows to the database. */
+  readonly client?: ClientCertificate;
 }
+
+export interface ClientCertificate {
+  /** PEM text of the certificate and its chain. */
+  readonly cert: string;
+  /** PEM text of the private key. */
+  readonly key: Secret;
+}
+
+/**
+ * A way to log in that proves less than SCRAM does, so that it has to be asked for: `md5` and `password` (in clear text) do not
+ * make the server prove that it knows the password, `certificate` is a client certificate and no password at all.
+ */
+export type LoginMethod = "md5" | "password" | "certificate";
 
 export interface DatabaseConfig {
   readonly name: string;
@@ -69,6 +86,8 @@ export interface DatabaseConfig {
   /** The name of the database inside the server. */
   readonly database: string;
   readonly tls: DatabaseTlsConfig;
+  /** Ways to log in besides SCRAM-SHA-256; with any of them, TLS is on. Absent: none. */
+  readonly allowedLogins?: readonly LoginMethod[];
   readonly admin: AdminConfig;
   readonly labels: Readonly<Record<string, string>>;
   readonly profiles: ReadonlyMap<string, ProfileConfig>;

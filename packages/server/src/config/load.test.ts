@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { fixtureCertificate, fixtureKey } from "./client-certificate-fixture.ts";
 import { formatProblem, loadConfig, requireConfig } from "./load.ts";
 import { exampleSections, renderConfig } from "./template.ts";
 
@@ -59,7 +60,7 @@ describe("a sound configuration", () => {
       publicUrl: "http://127.0.0.1:7480",
       trustedProxies: [],
       dataFolder: join(folder, "data"),
-      audit: { durability: "write" },
+      audit: { durability: "write", maxTextBytes: 16_777_216 },
       devices: { confirm: "approval" },
     });
     const database = config?.databases.get("orders");
@@ -111,6 +112,104 @@ describe("a sound configuration", () => {
     );
     expect(groups.map((group) => group.length)).toEqual([63, 63]);
     expect(new Set(groups).size).toBe(2);
+  });
+});
+
+describe("how to log in to a database", () => {
+  /** The database with these sections in the place of its own tls. */
+  const withTls = (tls: string, login = "") =>
+    sound.replace("tls: {mode: disable}", `tls: {${tls}}\n    ${login}`);
+  const pair = "cert: client.crt, key: client.key";
+
+  beforeEach(() => {
+    secretFile("client.crt", fixtureCertificate);
+    secretFile("client.key", fixtureKey);
+  });
+
+  it("is SCRAM alone unless more is asked for", () => {
+    const database = load(sound).config?.databases.get("orders");
+    expect(database?.allowedLogins).toBeUndefined();
+    expect(database?.tls).toEqual({ mode: "disable" });
+  });
+
+  it.each([
+    ["files", pair],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how references are written
+    ["references", 'cert: "${file:client.crt}", key: "${file:client.key}"'],
+  ])("may be with a client certificate out of %s", (_, written) => {
+    const { config, problems } = load(withTls(`mode: verify-full, ${written}`));
+    expect(problems).toEqual([]);
+    const { tls } = config?.databases.get("orders") ?? {};
+    expect(tls?.client?.cert.trim()).toBe(fixtureCertificate.trim());
+    expect(tls?.client?.key.reveal().trim()).toBe(fixtureKey.trim());
+    expect(inspect(config, { depth: null })).not.toContain("PRIVATE KEY");
+  });
+
+  it("may be by certificate, MD5 or clear text where a verified TLS is", () => {
+    const login = "login: {allow: [certificate, md5, password]}";
+    const { config, problems } = load(withTls(`mode: verify-ca, ${pair}`, login));
+    expect(problems).toEqual([]);
+    expect(config?.databases.get("orders")?.allowedLogins).toEqual([
+      "certificate",
+      "md5",
+      "password",
+    ]);
+  });
+
+  it.each([
+    [
+      "MD5 without TLS",
+      withTls("mode: disable", "login: {allow: [md5]}"),
+      /the login md5 is for TLS alone\./,
+    ],
+    [
+      "a certificate alone to whoever answers",
+      withTls(`mode: require, ${pair}`, "login: {allow: [certificate]}"),
+      /a login by certificate alone needs a certificate, and a database that proves who it is\./,
+    ],
+    [
+      "a certificate that is not there",
+      withTls("mode: verify-full", "login: {allow: [certificate]}"),
+      /a login by certificate alone needs a certificate/,
+    ],
+    [
+      "clear text to whoever answers, with a warning",
+      withTls("mode: require", "login: {allow: [password]}"),
+      /with tls mode require, whoever poses as orders can ask for passwords by password\./,
+    ],
+    ["a certificate without a key", withTls("cert: client.crt"), /has no key\./],
+    ["a key without a certificate", withTls("key: client.key"), /has no cert\./],
+    [
+      "a certificate without TLS",
+      withTls(`mode: disable, ${pair}`),
+      /a client certificate is for TLS alone\./,
+    ],
+    [
+      "a key that is not the certificate's",
+      withTls("cert: client.crt, key: client.crt"),
+      /is not the key of the certificate\./,
+    ],
+    [
+      "an unknown way",
+      withTls("mode: require", "login: {allow: [trust]}"),
+      /must be one of: md5, password, certificate\./,
+    ],
+  ])("is refused as %s", (_, yaml, problem) => {
+    expect(problemsOf(yaml)).toEqual([expect.stringMatching(problem)]);
+  });
+
+  it("is refused with a key that everybody can read", () => {
+    chmodSync(join(folder, "client.key"), 0o644);
+    expect(problemsOf(withTls(pair))).toEqual([
+      expect.stringContaining("client.key is open to everybody (mode 0644)."),
+    ]);
+  });
+
+  it("never repeats what a reference gave as the name of a file", () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how references are written
+    const problems = problemsOf(withTls('cert: client.crt, key: "${file:password}"'));
+    expect(problems).toEqual([expect.stringContaining("what it refers to is no PEM text.")]);
+    expect(problems.join()).not.toContain("hunter2");
   });
 });
 

@@ -18,6 +18,9 @@ const line = z
   .regex(/^\P{Cc}*$/u, "must be one line without control characters.");
 const text = z.preprocess(reveal, line);
 
+/** A PEM file: its path, or its content out of a reference. */
+const pem = z.union([z.instanceof(Secret), line], "must be the path of a PEM file.");
+
 const secret = z.instanceof(Secret, {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how references are written
   error: "a secret never stands in the configuration itself. Write ${file:path} or ${env:NAME}.",
@@ -123,8 +126,11 @@ export const rootSchema = section({
     .refine((value) => /^[a-z0-9]{1,5}$/.test(value), "must be 1 to 5 of a–z and 0–9.")
     .optional(),
   audit: z
-    .strictObject({ durability: oneOf(["write", "fsync"]).default("write") })
-    .default({ durability: "write" }),
+    .strictObject({
+      durability: oneOf(["write", "fsync"]).default("write"),
+      maxTextBytes: wholeNumber("maxTextBytes", 262_144, 1_073_741_824).default(16_777_216),
+    })
+    .default({ durability: "write", maxTextBytes: 16_777_216 }),
   devices: z
     .strictObject({ confirm: oneOf(["approval", "loopback"]).default("approval") })
     .default({ confirm: "approval" }),
@@ -154,12 +160,17 @@ export const databaseSchema = section({
   ),
   port: port.default(5432),
   database: identifier,
-  tls: z
-    .strictObject({
-      mode: oneOf(["disable", "require", "verify-ca", "verify-full"]).default("verify-full"),
-      ca: text.optional(),
-    })
-    .optional(),
+  tls: section({
+    mode: oneOf(["disable", "require", "verify-ca", "verify-full"]).default("verify-full"),
+    ca: pem.optional(),
+    cert: pem.optional(),
+    key: pem.optional(),
+  }).optional(),
+  login: section({
+    allow: list(oneOf(["md5", "password", "certificate"]), "methods").default([]),
+  }).default({
+    allow: [],
+  }),
   admin: section({ user: identifier.default("jitdb_admin"), password: secret }),
   labels: labels.default({}),
   schemas: list(identifier, "schemas").min(1, "must name at least one schema.").default(["public"]),

@@ -37,6 +37,8 @@ export interface SessionPorts {
   readonly journal: Journal;
   readonly turn: Turn;
   readonly masker: Masker;
+  /** Bytes of a statement's text, or of all its parameters, that are recorded. Absent: the configuration's default. */
+  readonly maxTextBytes?: number;
   readonly log: Logger;
 }
 

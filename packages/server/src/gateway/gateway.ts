@@ -29,6 +29,8 @@ export interface GatewayPorts {
   readonly store: Store;
   readonly journal: Journal;
   readonly masker: Masker;
+  /** As the ports of a session have it. */
+  readonly maxTextBytes?: number;
   readonly authenticator: Authenticator;
   readonly credentials: {
     userFor(grantId: GrantId): Promise<GrantUser>;

@@ -2,7 +2,6 @@
 // Every function takes a body without its header and throws JitdbError `postgres.protocol` for one that is malformed.
 // Byte values are views into the body. Names and texts stay bytes: their encoding is the session's, which is not known here.
 
-import { JitdbError } from "../errors.ts";
 import { postgresLimits } from "./messages.ts";
 import { BodyReader, decodeLatin1 } from "./reader.ts";
 
@@ -139,17 +138,10 @@ export function formatOf(formats: readonly number[], index: number): number {
 /**
  * A statement's or portal's name as a map key. Equal keys mean equal names to the server, which looks at the first 63
  * bytes only: SECURITY: two longer names that differ later would let the audit show one statement while another runs.
- * It compares names in its own encoding, after a conversion that hangs on the client's encoding at that moment and may
- * make them longer; so only names that are the same in all encodings can be told apart here.
- * @throws JitdbError `postgres.protocol` for a name that is not ASCII
+ * It compares names in its own encoding, after a conversion that hangs on the client's encoding at that moment: of names
+ * that are not ASCII, keys are to be trusted only where it does not convert. A key has one character a byte.
  */
 export function nameKey(name: Uint8Array): string {
-  if (name.some((byte) => byte > 0x7f)) {
-    throw new JitdbError(
-      "postgres.protocol",
-      "The name of a prepared statement or portal is not ASCII.",
-    );
-  }
   return decodeLatin1(name.subarray(0, postgresLimits.maxNameBytes));
 }
 

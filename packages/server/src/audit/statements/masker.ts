@@ -2,10 +2,13 @@
 
 import { createHmac } from "node:crypto";
 import type { Mask } from "../record.ts";
+import type { ParsedSecrets } from "./parsed-secrets.ts";
 import { connectionSecrets, mayHoldSecret, SecretFinder, type Span } from "./secrets.ts";
 import type { SqlSyntax } from "./sql-tokenizer.ts";
 
 const mark = Buffer.from("[masked]");
+/** No connection string or statement with a secret is shorter. */
+const minSecretiveBytes = 10;
 
 export interface MaskedBytes {
   /** A view of what was given where nothing was masked, else memory of its own. */
@@ -14,36 +17,62 @@ export interface MaskedBytes {
   readonly masks: readonly Mask[];
 }
 
+export interface MaskedStatement extends MaskedBytes {
+  /** Parameters, from 1, whose values have to be masked, too. */
+  readonly secretParameters: readonly number[];
+}
+
 export class Masker {
   readonly #key: Uint8Array;
+  readonly #parser: ParsedSecrets | undefined;
 
-  /** @param key of the MACs; without it a MAC tells nothing about its secret */
-  constructor(key: Uint8Array) {
+  /**
+   * @param key of the MACs; without it a MAC tells nothing about its secret
+   * @param parser finds in statements that it can parse what the tokenizer may miss
+   */
+  constructor(key: Uint8Array, parser?: ParsedSecrets) {
     this.#key = key;
+    this.#parser = parser;
   }
 
   /** First 16 bytes (hex) of the HMAC-SHA-256 of a secret. */
   mac(secret: Uint8Array): string {
-    return createHmac("sha256", this.#key).update(secret).digest("hex").slice(0, 32);
+    const mac = this.macStream();
+    mac.push(secret);
+    return mac.finish();
   }
 
-  /** A whole statement. `hidesParameters`: the values bound to it have to be masked, too. */
-  mask(text: Uint8Array, syntax: SqlSyntax): MaskedBytes & { readonly hidesParameters: boolean } {
-    if (!mayHoldSecret(latin1(text))) {
-      return { bytes: text, masks: [], hidesParameters: false };
-    }
-    const stream = this.stream(syntax);
-    const first = stream.push(text);
-    const last = stream.finish();
+  /** The same of a secret that comes in pieces. */
+  macStream(): { push(piece: Uint8Array): void; finish(): string } {
+    const hmac = createHmac("sha256", this.#key);
     return {
-      bytes: Buffer.concat([first.bytes, last.bytes]),
-      masks: [...first.masks, ...last.masks],
-      hidesParameters: stream.hidesParameters,
+      push: (piece) => hmac.update(piece),
+      finish: () => hmac.digest("hex").slice(0, 32),
+    };
+  }
+
+  /** A whole statement. */
+  mask(text: Uint8Array, syntax: SqlSyntax): MaskedStatement {
+    if (text.length < minSecretiveBytes || !mayHoldSecret(latin1(text))) {
+      return { bytes: text, masks: [], secretParameters: [] };
+    }
+    const finder = new SecretFinder(syntax);
+    const spans = [...finder.push(text), ...finder.finish()];
+    const parsed = this.#parser?.find(text, syntax);
+    // Both: where they differ, one of them knows a place that the other does not.
+    const found = parsed === undefined ? spans : union([...spans, ...parsed.spans]);
+    const parameters = [...finder.secretParameters, ...(parsed?.parameters ?? [])];
+    return {
+      ...new MaskWriter(this).replace(Buffer.from(text), 0, found),
+      secretParameters: [...new Set(parameters)],
     };
   }
 
   /** A bound parameter, which may be a statement or a connection string itself. */
   maskParameter(value: Uint8Array, syntax: SqlSyntax): MaskedBytes {
+    if (value.length < minSecretiveBytes) {
+      return { bytes: value, masks: [] };
+    }
     const text = latin1(value);
     if (!mayHoldSecret(text) && !/^\s*postgres(ql)?:/i.test(text)) {
       return { bytes: value, masks: [] };
@@ -54,9 +83,13 @@ export class Masker {
       : new MaskWriter(this).replace(Buffer.from(value), 0, spans);
   }
 
-  /** A statement that comes in pieces. */
-  stream(syntax: SqlSyntax): MaskingStream {
-    return new MaskingStream(this, syntax);
+  /**
+   * A statement that comes in pieces.
+   * @param pieceBytes bytes that are looked at together. SECURITY: a token that is not whole is read again with every
+   * piece, so that a long one in tiny pieces would keep the event loop busy.
+   */
+  stream(syntax: SqlSyntax, pieceBytes: number = 64 * 1024): MaskingStream {
+    return new MaskingStream(this, syntax, pieceBytes);
   }
 }
 
@@ -64,28 +97,45 @@ export class Masker {
 export class MaskingStream {
   readonly #finder: SecretFinder;
   readonly #writer: MaskWriter;
+  readonly #pieceBytes: number;
+  #pieces: Uint8Array[] = [];
+  #waitingBytes = 0;
   #held: Buffer = Buffer.alloc(0);
   /** Offset in the text of the first byte that is held. */
   #position = 0;
 
-  constructor(masker: Masker, syntax: SqlSyntax) {
+  constructor(masker: Masker, syntax: SqlSyntax, pieceBytes: number) {
     this.#finder = new SecretFinder(syntax);
     this.#writer = new MaskWriter(masker);
+    this.#pieceBytes = pieceBytes;
   }
 
-  get hidesParameters(): boolean {
-    return this.#finder.hidesParameters;
+  /** Certain after `finish`. */
+  get secretParameters(): readonly number[] {
+    return this.#finder.secretParameters;
   }
 
+  /** The piece stays the caller's. */
   push(piece: Uint8Array): MaskedBytes {
-    this.#held = Buffer.concat([this.#held, piece]);
-    const spans = this.#finder.push(piece);
-    return this.#release(spans, this.#finder.position);
+    this.#pieces.push(Buffer.from(piece));
+    this.#waitingBytes += piece.length;
+    return this.#waitingBytes < this.#pieceBytes
+      ? { bytes: new Uint8Array(0), masks: [] }
+      : this.#release(this.#takeWaiting(), this.#finder.position);
   }
 
   finish(): MaskedBytes {
-    const spans = this.#finder.finish();
+    const waiting = this.#takeWaiting();
+    const spans = [...waiting, ...this.#finder.finish()];
     return this.#release(spans, this.#position + this.#held.length);
+  }
+
+  #takeWaiting(): Span[] {
+    const piece = Buffer.concat(this.#pieces);
+    this.#pieces = [];
+    this.#waitingBytes = 0;
+    this.#held = Buffer.concat([this.#held, piece]);
+    return this.#finder.push(piece);
   }
 
   #release(spans: readonly Span[], until: number): MaskedBytes {
@@ -123,6 +173,20 @@ class MaskWriter {
     this.#written += rest.length;
     return { bytes: pieces.length === 0 ? rest : Buffer.concat([...pieces, rest]), masks };
   }
+}
+
+/** In order and without overlaps. */
+function union(spans: readonly Span[]): Span[] {
+  const joined: Span[] = [];
+  for (const span of spans.toSorted((one, other) => one.start - other.start)) {
+    const last = joined.at(-1);
+    if (last !== undefined && span.start < last.end) {
+      joined[joined.length - 1] = { start: last.start, end: Math.max(last.end, span.end) };
+    } else {
+      joined.push(span);
+    }
+  }
+  return joined;
 }
 
 function latin1(bytes: Uint8Array): string {

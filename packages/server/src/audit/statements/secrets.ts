@@ -1,6 +1,6 @@
 // Finds secrets in statements, by the few places where SQL has them: passwords of roles, options of user mappings and
-// servers, connection strings of dblink, subscriptions and replication. Conservative: what is no secret by this grammar
-// stays readable, so that masking hides nothing that acts.
+// servers, connection strings of dblink, subscriptions and replication, keys of pgcrypto. Conservative: what is no secret
+// by this grammar stays readable, so that masking hides nothing that acts.
 
 import { type Quoting, type SqlSyntax, type SqlToken, SqlTokenizer } from "./sql-tokenizer.ts";
 
@@ -13,7 +13,7 @@ export interface Span {
 /** Strings in strings in strings: deeper ones are not looked into. */
 const maxDepth = 4;
 
-const hints = /password|dblink|conninfo|subscription/i;
+const hints = /password|dblink|conninfo|subscription|pgp_|crypt\s*\(|u&"|\boptions\b/i;
 
 /** Cheap test that almost every statement fails: only a text with one of these words can hold a secret. */
 export function mayHoldSecret(text: string): boolean {
@@ -25,7 +25,21 @@ const nouns = new Set(["role", "user", "group", "server", "foreign", "subscripti
 const verbs = new Set(["create", "alter"]);
 const passwordWords = new Set(["password", "sslpassword"]);
 
-const symbols = { semicolon: 0x3b, open: 0x28, close: 0x29 } as const;
+/** Names of options of servers and user mappings whose values are secrets. */
+export const secretOption = /pass(word|wd|phrase)|secret|token|private_?key/i;
+
+const symbols = { semicolon: 0x3b, open: 0x28, close: 0x29, comma: 0x2c } as const;
+
+/** Which arguments, from 0, of pgcrypto's functions are keys or passwords; undefined for other functions. */
+export function keyArguments(name: string): readonly number[] | undefined {
+  if (/^pgp_pub_decrypt(_bytea)?$/.test(name)) {
+    return [1, 2];
+  }
+  if (/^pgp_sym_(en|de)crypt(_bytea)?$/.test(name)) {
+    return [1];
+  }
+  return name === "crypt" ? [0] : undefined;
+}
 
 /** Takes a text in pieces; spans come in order, each as soon as its end is known. */
 export class SecretFinder {
@@ -38,13 +52,16 @@ export class SecretFinder {
   #isSecretive = false;
   /** The string that comes next is a secret. */
   #expectsSecret = false;
-  /** Open brackets since dblink…( ; 0 outside. */
+  /** Open brackets since dblink…( or a function of pgcrypto; 0 outside. */
   #callDepth = 0;
+  /** Arguments of that call that are keys, and which one it is at. */
+  #keys: readonly number[] = [];
+  #argument = 0;
   /** That function is dblink_connect or dblink_connect_u. */
   #isConnect = false;
   /** A connection string broke off in its password, which the next string goes on with. */
   #isBrokenOff = false;
-  #hidesParameters = false;
+  readonly #secretParameters: number[] = [];
 
   constructor(syntax: SqlSyntax, depth = 0) {
     this.#syntax = syntax;
@@ -57,9 +74,9 @@ export class SecretFinder {
     return this.#tokens.position;
   }
 
-  /** Whether bound parameters may be secrets, too: they go to dblink_connect or follow PASSWORD. */
-  get hidesParameters(): boolean {
-    return this.#hidesParameters;
+  /** Numbers of bound parameters that may be secrets: they go to dblink_connect, are keys, or follow PASSWORD. */
+  get secretParameters(): readonly number[] {
+    return this.#secretParameters;
   }
 
   push(piece: Uint8Array): Span[] {
@@ -89,7 +106,9 @@ export class SecretFinder {
     if (token.kind === "word") {
       this.#followWord(token.word);
     } else if (token.kind === "parameter") {
-      this.#hidesParameters ||= this.#isConnect || passwordWords.has(this.#previous);
+      if (this.#isConnect || this.#isKey || passwordWords.has(this.#previous)) {
+        this.#secretParameters.push(token.number);
+      }
     } else {
       this.#followSymbol(token.symbol);
     }
@@ -97,7 +116,7 @@ export class SecretFinder {
 
   #followWord(word: string): void {
     this.#isSecretive ||= verbs.has(this.#previous) && nouns.has(word);
-    this.#expectsSecret = this.#isSecretive && passwordWords.has(word);
+    this.#expectsSecret = this.#isSecretive && secretOption.test(word);
     this.#previous = word;
   }
 
@@ -109,6 +128,8 @@ export class SecretFinder {
       this.#openBracket();
     } else if (symbol === symbols.close) {
       this.#endCall(Math.max(0, this.#callDepth - 1));
+    } else if (symbol === symbols.comma && this.#callDepth === 1) {
+      this.#argument += 1;
     }
     this.#previous = "";
   }
@@ -116,10 +137,19 @@ export class SecretFinder {
   #openBracket(): void {
     if (this.#callDepth > 0) {
       this.#callDepth += 1;
-    } else if (this.#previous.startsWith("dblink")) {
+      return;
+    }
+    const keys = keyArguments(this.#previous);
+    if (keys !== undefined || this.#previous.startsWith("dblink")) {
       this.#callDepth = 1;
+      this.#keys = keys ?? [];
+      this.#argument = 0;
       this.#isConnect = this.#previous.startsWith("dblink_connect");
     }
+  }
+
+  get #isKey(): boolean {
+    return this.#callDepth > 0 && this.#keys.includes(this.#argument);
   }
 
   #endCall(depth: number): void {
@@ -131,7 +161,7 @@ export class SecretFinder {
   #inString(token: Extract<SqlToken, { kind: "string" }>): Span[] {
     this.#previous = "";
     const whole = { start: token.contentStart, end: token.contentEnd };
-    if (this.#expectsSecret || this.#isBrokenOff) {
+    if (this.#expectsSecret || this.#isBrokenOff || this.#isKey) {
       // Stays set: 'a' 'b' over two lines is one string.
       return [whole];
     }

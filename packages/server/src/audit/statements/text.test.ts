@@ -6,7 +6,7 @@ import { recordBytes, recordParameter, TextRecorder } from "./text.ts";
 
 const masker = new Masker(Buffer.from("key"));
 const syntax = { encoding: "UTF8", standardStrings: true };
-const limits = { inlineBytes: 10, keptBytes: 25 };
+const limits = { inlineBytes: 10, chunkBytes: 10, keptBytes: 25 };
 
 function record(pieces: readonly string[]) {
   const chunks: AuditEvent[] = [];
@@ -14,8 +14,7 @@ function record(pieces: readonly string[]) {
     statement: "ses_1.1",
     subject: { session: "ses_1" },
     append: (event) => chunks.push(event),
-    masker,
-    syntax,
+    filter: masker.stream(syntax),
     limits,
   });
   for (const piece of pieces) {
@@ -35,27 +34,18 @@ describe("recorded bytes", () => {
 });
 
 describe("recorded parameters", () => {
-  const parameter = (value: Uint8Array | null, isText = true, isSecret = false) =>
-    recordParameter(value, isText, isSecret, masker, syntax);
+  const parameter = (value: Uint8Array | null, type?: number, isSecret = false) =>
+    recordParameter(value, { type, isSecret }, masker, syntax);
 
-  it("tell NULL, text, binary and secrets apart", () => {
+  it("tell NULL, text, binary with its type, and secrets apart", () => {
     expect(parameter(null)).toBeNull();
     expect(parameter(Buffer.from(""))).toBe("");
     expect(parameter(Buffer.from("a"))).toBe("a");
-    expect(parameter(Buffer.from("a"), false)).toEqual({ base64: "YQ==" });
-    expect(parameter(Buffer.from("canary"), true, true)).toEqual({
+    expect(parameter(Buffer.from("a"), 17)).toEqual({ base64: "YQ==", type: 17 });
+    expect(parameter(Buffer.from("canary"), undefined, true)).toEqual({
       masked: masker.mac(Buffer.from("canary")),
     });
-    expect(parameter(null, true, true)).toBeNull();
-  });
-
-  it("over the limit are length and hash, and say so (invariant 24)", () => {
-    const value = "x".repeat(256 * 1024 + 1);
-    expect(parameter(Buffer.from(value))).toEqual({
-      length: value.length,
-      sha256: sha256(value),
-      truncated: true,
-    });
+    expect(parameter(null, undefined, true)).toBeNull();
   });
 });
 

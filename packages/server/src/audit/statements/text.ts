@@ -12,17 +12,32 @@ import type {
   RecordedText,
   Subject,
 } from "../record.ts";
-import type { MaskedBytes, Masker, MaskingStream } from "./masker.ts";
+import type { MaskedBytes, Masker } from "./masker.ts";
 import type { SqlSyntax } from "./sql-tokenizer.ts";
 
-const textLimits = {
-  /** Bytes of a text that stands in its record; a longer one stands in chunks of this size. */
-  inlineBytes: 256 * 1024,
+export interface TextLimits {
+  /** Bytes of a text that stands in its record; a longer one stands in chunks. */
+  readonly inlineBytes: number;
+  /** Bytes of a chunk. */
+  readonly chunkBytes: number;
   /** Bytes of a text that are kept at all. The rest is counted and hashed, and the record says so. */
-  keptBytes: 64 * 1024 * 1024,
-  /** Bytes of one parameter that are kept; of a longer one length and hash. */
-  parameterBytes: 256 * 1024,
-} as const;
+  readonly keptBytes: number;
+}
+
+/** `keptBytes` is the configuration's `audit.maxTextBytes`. */
+export const textLimits: TextLimits = {
+  inlineBytes: 256 * 1024,
+  chunkBytes: 256 * 1024,
+  keptBytes: 16 * 1024 * 1024,
+};
+
+/** How a bound value is to be read. */
+export interface ValueKind {
+  /** OID of the type of a value in binary format, 0 if it is not known; undefined: text format. */
+  readonly type: number | undefined;
+  /** Whether the statement says that it may be a secret. */
+  readonly isSecret: boolean;
+}
 
 /** Text where the bytes are valid UTF-8, else base64: the exact bytes either way. */
 export function recordBytes(bytes: Uint8Array): RecordedBytes {
@@ -31,15 +46,12 @@ export function recordBytes(bytes: Uint8Array): RecordedBytes {
 }
 
 /**
- * A bound parameter.
+ * A bound parameter that is short enough for its record.
  * @param value null is SQL's NULL
- * @param isText whether its format code says text
- * @param isSecret whether the statement says that it may be a secret
  */
 export function recordParameter(
   value: Uint8Array | null,
-  isText: boolean,
-  isSecret: boolean,
+  { type, isSecret }: ValueKind,
   masker: Masker,
   syntax: SqlSyntax,
 ): RecordedParameter {
@@ -49,29 +61,37 @@ export function recordParameter(
   if (isSecret) {
     return { masked: masker.mac(value) };
   }
-  const { bytes } = isText ? masker.maskParameter(value, syntax) : { bytes: value };
-  if (bytes.length > textLimits.parameterBytes) {
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    return { length: bytes.length, sha256, truncated: true };
-  }
-  return isText ? recordBytes(bytes) : { base64: Buffer.from(bytes).toString("base64") };
+  return type === undefined
+    ? recordBytes(masker.maskParameter(value, syntax).bytes)
+    : { base64: Buffer.from(value).toString("base64"), type };
 }
+
+/** What a text passes through on its way to the record: its masking, or nothing. */
+interface TextFilter {
+  push(piece: Uint8Array): MaskedBytes;
+  finish(): MaskedBytes;
+}
+
+/** Of values in binary format. */
+export const noFilter: TextFilter = {
+  push: (piece) => ({ bytes: piece, masks: [] }),
+  finish: () => ({ bytes: new Uint8Array(0), masks: [] }),
+};
 
 export interface TextRecorderOptions {
   /** Id of the record that the text belongs to; the chunks carry it. */
   readonly statement: string;
+  /** Number, from 1, of the parameter that it is. */
+  readonly parameter?: number;
   readonly subject: Subject;
   readonly append: (event: AuditEvent) => void;
-  readonly masker: Masker;
-  readonly syntax: SqlSyntax;
-  readonly limits?: { readonly inlineBytes: number; readonly keptBytes: number };
+  readonly filter: TextFilter;
+  readonly limits: TextLimits;
 }
 
-/** Takes a statement's text in pieces. A long one goes to the journal as it comes; `finish` gives what the record says. */
+/** Takes a text or value in pieces. A long one goes to the journal as it comes; `finish` gives what the record says. */
 export class TextRecorder {
   readonly #options: TextRecorderOptions;
-  readonly #limits: { readonly inlineBytes: number; readonly keptBytes: number };
-  readonly #stream: MaskingStream;
   readonly #hash = createHash("sha256");
   #pending: Buffer[] = [];
   #pendingBytes = 0;
@@ -82,40 +102,48 @@ export class TextRecorder {
 
   constructor(options: TextRecorderOptions) {
     this.#options = options;
-    this.#limits = options.limits ?? textLimits;
-    this.#stream = options.masker.stream(options.syntax);
   }
 
-  /** Whether the values bound to the statement have to be masked, too; certain after `finish`. */
-  get hidesParameters(): boolean {
-    return this.#stream.hidesParameters;
+  /** Bytes in chunks so far. */
+  get keptBytes(): number {
+    return this.#kept;
   }
 
   /** The piece stays the caller's. */
   push(piece: Uint8Array): void {
-    this.#take(this.#stream.push(piece));
+    this.#take(this.#options.filter.push(piece));
   }
 
   finish(): RecordedText {
-    this.#take(this.#stream.finish());
-    if (this.#parts === 0 && this.#length <= this.#limits.inlineBytes) {
+    this.#take(this.#options.filter.finish());
+    if (this.#parts === 0 && this.#length <= this.#options.limits.inlineBytes) {
       return withMasks(recordBytes(Buffer.concat(this.#pending)), this.#masks);
     }
+    return { text: this.#chunked() };
+  }
+
+  /** As `finish`, of what stands in chunks whatever its length. */
+  finishChunks(): ChunkedText {
+    this.#take(this.#options.filter.finish());
+    return this.#chunked();
+  }
+
+  #chunked(): ChunkedText {
     this.#appendChunk(Buffer.concat(this.#pending));
-    const text: ChunkedText = {
+    return {
       parts: this.#parts,
       length: this.#length,
       sha256: this.#hash.digest("hex"),
       ...(this.#kept < this.#length ? { truncated: true } : {}),
     };
-    return { text };
   }
 
   #take({ bytes, masks }: MaskedBytes): void {
     // SECURITY: of the masked bytes. A hash of the text with its secret would let the secret be guessed from it.
     this.#hash.update(bytes);
     this.#length += bytes.length;
-    const room = this.#limits.keptBytes - this.#kept - this.#pendingBytes;
+    const { keptBytes, chunkBytes } = this.#options.limits;
+    const room = keptBytes - this.#kept - this.#pendingBytes;
     if (room <= 0) {
       return;
     }
@@ -123,15 +151,15 @@ export class TextRecorder {
     this.#pending.push(kept);
     this.#pendingBytes += kept.length;
     this.#masks.push(...masks);
-    if (this.#pendingBytes > this.#limits.inlineBytes) {
-      this.#appendFullChunks();
+    if (this.#pendingBytes > chunkBytes) {
+      this.#appendFullChunks(chunkBytes);
     }
   }
 
-  #appendFullChunks(): void {
+  #appendFullChunks(chunkBytes: number): void {
     let rest = Buffer.concat(this.#pending);
-    while (rest.length > this.#limits.inlineBytes) {
-      const end = characterStart(rest, this.#limits.inlineBytes);
+    while (rest.length > chunkBytes) {
+      const end = characterStart(rest, chunkBytes);
       this.#appendChunk(rest.subarray(0, end));
       rest = rest.subarray(end);
     }
@@ -150,6 +178,7 @@ export class TextRecorder {
       kind: "statement.chunk",
       ...this.#options.subject,
       statement: this.#options.statement,
+      parameter: this.#options.parameter,
       part: this.#parts,
       ...withMasks(recordBytes(bytes), masks),
     };
@@ -164,9 +193,9 @@ export function recordShortText(
   text: Uint8Array,
   masker: Masker,
   syntax: SqlSyntax,
-): RecordedText & { readonly text: RecordedBytes; readonly hidesParameters: boolean } {
-  const { bytes, masks, hidesParameters } = masker.mask(text, syntax);
-  return { ...withMasks(recordBytes(bytes), masks), hidesParameters };
+): { readonly recorded: RecordedText; readonly secretParameters: readonly number[] } {
+  const { bytes, masks, secretParameters } = masker.mask(text, syntax);
+  return { recorded: withMasks(recordBytes(bytes), masks), secretParameters };
 }
 
 function withMasks(text: RecordedBytes, masks: readonly Mask[]) {

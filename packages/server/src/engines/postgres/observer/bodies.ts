@@ -1,12 +1,12 @@
-// Turns segments of messages into what the observer reads of them: whole small bodies, and of large ones the beginning,
-// the length and a hash. Nothing large is kept.
+// Turns segments of messages into what the observer reads of them: whole small bodies, texts of large ones as they come,
+// and of the server's the beginning. Nothing large is kept.
 
-import { createHash } from "node:crypto";
 import { JitdbError } from "@jitdb/shared/errors";
 import { BodyCollector, type Segment } from "@jitdb/shared/postgres/decoder";
 import { frontendMessages, postgresLimits } from "@jitdb/shared/postgres/messages";
-import type { RecordedText, TruncatedBytes } from "../../../audit/record.ts";
-import type { TextRecorder } from "../../../audit/statements/text.ts";
+import type { RecordedText } from "../../../audit/record.ts";
+import type { MaskingStream } from "../../../audit/statements/masker.ts";
+import { TextRecorder, type TextRecorderOptions } from "../../../audit/statements/text.ts";
 
 export const bodyLimits = {
   /** Bytes of a message that is kept whole until it can be read. */
@@ -34,44 +34,26 @@ export function createCollector(): BodyCollector {
   return new BodyCollector(bodyLimits.wholeBytes + postgresLimits.minMessageLength);
 }
 
-/** The beginning of a body, with length and hash of the whole. */
-export class BodyDigest {
-  readonly #hash = createHash("sha256");
-  #start: Buffer = Buffer.alloc(0);
-  #length = 0;
-
-  add(part: Uint8Array): void {
-    this.#hash.update(part);
-    this.#length += part.length;
-    const missing = bodyLimits.startBytes - this.#start.length;
-    if (missing > 0) {
-      this.#start = Buffer.concat([this.#start, part.subarray(0, missing)]);
-    }
-  }
-
-  finish(): { readonly start: Uint8Array; readonly whole: TruncatedBytes } {
-    const sha256 = this.#hash.digest("hex");
-    return { start: this.#start, whole: { length: this.#length, sha256, truncated: true } };
-  }
-}
-
 /** A Query or Parse that is too large to keep: its text goes to a recorder as it comes. */
 export class LongText {
   readonly #message: "Query" | "Parse";
+  readonly #filter: MaskingStream;
   readonly #recorder: TextRecorder;
   #field: "name" | "text" | "types";
   #name: Buffer = Buffer.alloc(0);
   /** Bytes behind the text. */
   #rest = 0;
 
-  constructor(type: number, recorder: TextRecorder) {
+  constructor(type: number, options: TextRecorderOptions & { readonly filter: MaskingStream }) {
     this.#message = type === frontendMessages.Query ? "Query" : "Parse";
     this.#field = this.#message === "Query" ? "text" : "name";
-    this.#recorder = recorder;
+    this.#filter = options.filter;
+    this.#recorder = new TextRecorder(options);
   }
 
-  get hidesParameters(): boolean {
-    return this.#recorder.hidesParameters;
+  /** Parameters, from 1, whose values have to be masked; certain after `finish`. */
+  get secretParameters(): readonly number[] {
+    return this.#filter.secretParameters;
   }
 
   /** @throws JitdbError `postgres.protocol` for a name that has no end */

@@ -1,32 +1,46 @@
 // What the client asks for: puts it on record before it is forwarded, and notes what the server will have to answer.
 
-import { JitdbError } from "@jitdb/shared/errors";
 import type { Segment } from "@jitdb/shared/postgres/decoder";
 import {
   nameKey,
   parseBind,
   parseClose,
+  parseDescribe,
   parseEmpty,
   parseExecute,
   parseFunctionCall,
   parseParse,
   parseQuery,
 } from "@jitdb/shared/postgres/frontend";
-import { frontendMessages, messageName } from "@jitdb/shared/postgres/messages";
-import type { AuditEvent, RecordedParameters, RecordedText } from "../../../audit/record.ts";
+import { frontendMessages } from "@jitdb/shared/postgres/messages";
+import type {
+  AuditEvent,
+  EventOf,
+  RecordedParameters,
+  RecordedText,
+} from "../../../audit/record.ts";
 import type { Masker } from "../../../audit/statements/masker.ts";
-import { recordBytes, recordShortText, TextRecorder } from "../../../audit/statements/text.ts";
-import { BodyDigest, bodyPart, createCollector, isLarge, LongText } from "./bodies.ts";
+import {
+  recordBytes,
+  recordShortText,
+  type TextLimits,
+  textLimits,
+} from "../../../audit/statements/text.ts";
+import { bodyPart, createCollector, isLarge, LongText } from "./bodies.ts";
 import type { Conversation } from "./conversation.ts";
+import { checkOrder } from "./copy-order.ts";
 import type { Running } from "./expected.ts";
+import { LongValues } from "./long-values.ts";
+import type { Meanings } from "./names.ts";
 import type { SessionRecords } from "./records.ts";
 import {
+  boundValues,
   keepParameters,
   keepPrepared,
   makesCode,
   mayTakeNames,
+  type Prepared,
   portalCandidates,
-  readLongBind,
   recordParameters,
   statementCandidates,
   takesNames,
@@ -45,29 +59,34 @@ const {
   Parse,
   Query,
   Sync,
-  Terminate,
 } = frontendMessages;
 
-const copyMessages = new Set<number>([CopyData, CopyDone, CopyFail]);
-/** What a server takes while it reads COPY data. */
-const allowedInCopy = new Set<number>([CopyData, CopyDone, CopyFail, Flush, Sync, Terminate]);
+/** A message that is recorded as it comes. */
+interface Long {
+  readonly id: string;
+  readonly body: LongText | LongValues;
+}
 
-type Long =
-  | { readonly id: string; readonly text: LongText }
-  | { readonly id: string; readonly digest: BodyDigest };
-
-/** A Bind or what is known of a long one. */
 interface BindFields {
   readonly portal: Uint8Array;
+  readonly meanings: Meanings<Prepared>;
   readonly statement: Uint8Array;
+  readonly parameters: RecordedParameters;
+  /** Bytes of the message. */
   readonly bytes: number;
-  readonly record: (isSecret: boolean) => RecordedParameters;
+}
+
+export interface ClientSideOptions {
+  readonly masker: Masker;
+  /** As {@link TextLimits.keptBytes}; of a message's parameters all together. */
+  readonly maxTextBytes: number | undefined;
 }
 
 export class ClientSide {
   readonly #conversation: Conversation;
   readonly #records: SessionRecords;
   readonly #masker: Masker;
+  readonly #limits: TextLimits;
   readonly #collector = createCollector();
   readonly #handlers = new Map<number, (body: Uint8Array) => void>([
     [Query, (body) => this.#shortQuery(body)],
@@ -75,7 +94,7 @@ export class ClientSide {
     [Bind, (body) => this.#shortBind(body)],
     [Execute, (body) => this.#execute(body)],
     [FunctionCall, (body) => this.#shortFunctionCall(body)],
-    [Describe, () => this.#describe()],
+    [Describe, (body) => this.#describe(body)],
     [Close, (body) => this.#close(body)],
     [Sync, (body) => this.#sync(body)],
     [Flush, (body) => parseEmpty(body)],
@@ -84,17 +103,22 @@ export class ClientSide {
   ]);
   #long: Long | undefined;
 
-  constructor(conversation: Conversation, records: SessionRecords, masker: Masker) {
+  constructor(
+    conversation: Conversation,
+    records: SessionRecords,
+    { masker, maxTextBytes: keptBytes = textLimits.keptBytes }: ClientSideOptions,
+  ) {
     this.#conversation = conversation;
     this.#records = records;
     this.#masker = masker;
+    this.#limits = { ...textLimits, keptBytes };
   }
 
   /** @throws JitdbError `postgres.protocol`, `postgres.too_large`, `limit.reached`: the message must not be forwarded */
   take(chunk: Uint8Array, segment: Segment): void {
     const { type } = segment;
     if (segment.first) {
-      this.#refuse(type);
+      checkOrder(type, this.#conversation);
     }
     if (type === CopyData) {
       this.#countCopy(segment.end - segment.bodyStart);
@@ -112,7 +136,7 @@ export class ClientSide {
   abandon(): void {
     const long = this.#long;
     this.#long = undefined;
-    if (long === undefined || !("text" in long)) {
+    if (long === undefined || !(long.body instanceof LongText)) {
       return;
     }
     const { encoding } = this.#conversation.syntax;
@@ -121,26 +145,10 @@ export class ClientSide {
       ...this.#records.subject,
       statement: long.id,
       protocol: "query",
-      ...long.text.abandon(),
+      ...long.body.abandon(),
       encoding,
     });
     this.#records.settleMessage(long.id, "refused");
-  }
-
-  /** SECURITY: what leaves open which messages the server will skip would let a statement run that is recorded as skipped. */
-  #refuse(type: number): void {
-    const { running, isUndecided, isSkipping, isAfterCopy, replies } = this.#conversation;
-    const isInCopy = running?.isCopyingIn === true || running?.hasPassedSync === true;
-    if ((isInCopy || isUndecided) && !allowedInCopy.has(type)) {
-      throw unexpected(type, "while the database reads COPY data");
-    }
-    const mayBringCopy = isInCopy || isSkipping || isAfterCopy || replies.length === 0;
-    if (copyMessages.has(type) && !mayBringCopy) {
-      throw unexpected(type, "before the database asked for COPY data");
-    }
-    if (type === frontendMessages.PasswordMessage) {
-      throw unexpected(type, "after the login");
-    }
   }
 
   #countCopy(bytes: number): void {
@@ -160,12 +168,7 @@ export class ClientSide {
     if (long === undefined) {
       throw new RangeError("take without the message's first segment");
     }
-    const part = bodyPart(chunk, segment);
-    if ("text" in long) {
-      long.text.add(part);
-    } else {
-      long.digest.add(part);
-    }
+    long.body.add(bodyPart(chunk, segment));
     if (segment.last) {
       this.#endLong(type, long);
       this.#long = undefined;
@@ -174,40 +177,42 @@ export class ClientSide {
 
   #beginLong(type: number): Long {
     const id = this.#records.createId();
-    if (type !== Query && type !== Parse) {
-      return { id, digest: new BodyDigest() };
-    }
-    const { subject } = this.#records;
     const { syntax } = this.#conversation;
-    const append = (event: AuditEvent) => this.#records.append(event);
+    const options = {
+      statement: id,
+      subject: this.#records.subject,
+      append: (event: AuditEvent) => this.#records.append(event),
+      limits: this.#limits,
+    };
+    if (type === Query || type === Parse) {
+      const filter = this.#masker.stream(syntax);
+      return { id, body: new LongText(type, { ...options, filter }) };
+    }
+    const known = (statement: Uint8Array) => boundValues(this.#preparedBy(statement));
     const masker = this.#masker;
-    const recorder = new TextRecorder({ statement: id, subject, append, masker, syntax });
-    return { id, text: new LongText(type, recorder) };
+    return { id, body: new LongValues(type, { ...options, masker, syntax, known }) };
   }
 
-  #endLong(type: number, long: Long): void {
-    if ("text" in long) {
+  #endLong(type: number, { id, body }: Long): void {
+    if (body instanceof LongText) {
       this.#conversation.hasMadeCode = true;
-      const { name, text } = long.text.finish();
+      const { name, text } = body.finish();
       if (type === Query) {
-        this.#query(long.id, text, true);
+        this.#query(id, text, true);
       } else {
-        const flags = { hidesParameters: long.text.hidesParameters, takesNames: true };
-        this.#parse(long.id, name, text, flags, Number.POSITIVE_INFINITY);
+        const { secretParameters } = body;
+        const flags = { secretParameters, takesNames: true, types: [] };
+        this.#parse(id, name, text, flags, Number.POSITIVE_INFINITY);
       }
       return;
     }
-    const { start, whole } = long.digest.finish();
+    const { portal, statement, functionOid, parameters } = body.finish();
     if (type === FunctionCall) {
-      const oid = Buffer.from(start).readUInt32BE();
-      this.#functionCall(long.id, oid, whole);
-      return;
+      this.#functionCall(id, functionOid, parameters);
+    } else {
+      const meanings = this.#preparedBy(statement);
+      this.#bind(id, { portal, statement, meanings, parameters, bytes: Number.POSITIVE_INFINITY });
     }
-    const fields = readLongBind(start);
-    if (fields === undefined) {
-      throw new JitdbError("postgres.protocol", "Malformed Bind message: its names have no end.");
-    }
-    this.#bind(long.id, { ...fields, bytes: whole.length, record: () => whole });
   }
 
   #message(type: number, body: Uint8Array): void {
@@ -219,8 +224,8 @@ export class ClientSide {
   #shortQuery(body: Uint8Array): void {
     const { text } = parseQuery(body);
     this.#conversation.hasMadeCode ||= makesCode(text);
-    const recorded = recordShortText(text, this.#masker, this.#conversation.syntax);
-    this.#query(this.#records.createId(), withoutFlag(recorded), takesNames(text));
+    const { recorded } = recordShortText(text, this.#masker, this.#conversation.syntax);
+    this.#query(this.#records.createId(), recorded, takesNames(text));
   }
 
   #query(statement: string, text: RecordedText, mayTake: boolean): void {
@@ -236,65 +241,72 @@ export class ClientSide {
   }
 
   #shortParse(body: Uint8Array): void {
-    const { statement: name, text } = parseParse(body);
+    const { statement: name, text, parameterTypes: types } = parseParse(body);
     this.#conversation.hasMadeCode ||= makesCode(text);
-    const recorded = recordShortText(text, this.#masker, this.#conversation.syntax);
-    const flags = { hidesParameters: recorded.hidesParameters, takesNames: takesNames(text) };
-    this.#parse(this.#records.createId(), name, withoutFlag(recorded), flags, text.length);
+    const { syntax } = this.#conversation;
+    const { recorded, secretParameters } = recordShortText(text, this.#masker, syntax);
+    const flags = { secretParameters, takesNames: takesNames(text), types };
+    this.#parse(this.#records.createId(), name, recorded, flags, text.length);
   }
 
   #parse(
     id: string,
     name: Uint8Array,
     text: RecordedText,
-    flags: { readonly hidesParameters: boolean; readonly takesNames: boolean },
+    flags: Pick<Prepared, "secretParameters" | "takesNames" | "types">,
     bytes: number,
   ): void {
     const { prepared, replies, isSkipping, syntax } = this.#conversation;
-    this.#records.append({
+    const record: EventOf<"statement.parse"> = {
       kind: "statement.parse",
       ...this.#records.subject,
       statement: id,
       name: recordBytes(name),
       ...text,
       encoding: syntax.encoding,
-    });
-    if (!isSkipping) {
-      const key = nameKey(name);
-      const weight = { bytes, names: prepared.size };
-      prepared.expect(key, keepPrepared(id, text, flags, weight), replies.run);
-      replies.push({ kind: "parse", name: key, id });
+    };
+    if (isSkipping) {
+      this.#records.append(record);
+      return;
     }
+    const key = nameKey(name);
+    const value = keepPrepared(id, text, flags, { bytes, names: prepared.size });
+    // A named one is meant by later intents, too, which do not follow at once.
+    if (key === "" && value.text.text !== undefined) {
+      this.#records.appendPreparations();
+      this.#records.prepare(record);
+    } else {
+      this.#records.append(record);
+    }
+    prepared.expect(key, value, replies.run);
+    replies.push({ kind: "parse", name: key, id });
   }
 
   #shortBind(body: Uint8Array): void {
-    const bind = parseBind(body);
-    this.#bind(this.#records.createId(), {
-      portal: bind.portal,
-      statement: bind.statement,
-      bytes: body.length,
-      record: (isSecret) =>
-        recordParameters(
-          bind.parameters,
-          bind.parameterFormats,
-          isSecret,
-          this.#masker,
-          this.#conversation.syntax,
-        ),
-    });
+    const { portal, statement, parameters: values, parameterFormats: formats } = parseBind(body);
+    const meanings = this.#preparedBy(statement);
+    const reading = { ...boundValues(meanings), formats };
+    const { syntax } = this.#conversation;
+    const parameters = recordParameters(values, reading, this.#masker, syntax);
+    const fields = { portal, statement, meanings, parameters, bytes: body.length };
+    this.#bind(this.#records.createId(), fields);
   }
 
-  #bind(id: string, { portal, statement, bytes, record }: BindFields): void {
-    const { prepared, portals, replies, isSkipping, syntax } = this.#conversation;
-    const statementName = nameKey(statement);
-    const meanings = prepared.possible(statementName, replies.run);
-    const parameters = record(meanings.values.some(({ hidesParameters }) => hidesParameters));
-    this.#records.append({
+  /** What a Bind that names the statement may mean by it. */
+  #preparedBy(statement: Uint8Array): Meanings<Prepared> {
+    const { prepared, replies } = this.#conversation;
+    return prepared.possible(nameKey(statement), replies.run);
+  }
+
+  #bind(id: string, { portal, statement, meanings, parameters, bytes }: BindFields): void {
+    const { portals, replies, isSkipping, syntax } = this.#conversation;
+    const candidates = statementCandidates(meanings);
+    this.#records.prepareBehind(candidates, {
       kind: "statement.bind",
       ...this.#records.subject,
       statement: id,
       portal: recordBytes(portal),
-      candidates: statementCandidates(meanings),
+      candidates,
       parameters,
       encoding: syntax.encoding,
     });
@@ -304,7 +316,7 @@ export class ClientSide {
       const bound = {
         id,
         prepared: meanings,
-        statementName,
+        statementName: nameKey(statement),
         parameters: kept,
         meaning: undefined,
       };
@@ -319,7 +331,7 @@ export class ClientSide {
     const key = nameKey(portal);
     const meanings = portals.possible(key, replies.run);
     const statement = this.#records.createId();
-    this.#records.append({
+    this.#records.appendExecute({
       kind: "statement.intent",
       ...this.#records.subject,
       statement,
@@ -335,8 +347,9 @@ export class ClientSide {
   #shortFunctionCall(body: Uint8Array): void {
     const call = parseFunctionCall(body);
     const { syntax } = this.#conversation;
-    const { arguments: values, argumentFormats, functionOid } = call;
-    const parameters = recordParameters(values, argumentFormats, false, this.#masker, syntax);
+    const { arguments: values, argumentFormats: formats, functionOid } = call;
+    const reading = { formats, types: [], secrets: [] };
+    const parameters = recordParameters(values, reading, this.#masker, syntax);
     this.#functionCall(this.#records.createId(), functionOid, parameters);
   }
 
@@ -365,6 +378,7 @@ export class ClientSide {
       takesNames: mayTake || conversation.hasMadeCode,
       results: 0,
       hasFailed: false,
+      rows: 0,
       bytesIn: 0,
       bytesOut: 0,
       isCopyingIn: false,
@@ -377,12 +391,14 @@ export class ClientSide {
     if (running.takesNames) {
       conversation.doubtAsked();
     }
+    conversation.ranCode();
     conversation.replies.push(running);
   }
 
-  #describe(): void {
+  #describe(body: Uint8Array): void {
+    const { kind: target, name } = parseDescribe(body);
     if (!this.#conversation.isSkipping) {
-      this.#conversation.replies.push({ kind: "describe" });
+      this.#conversation.replies.push({ kind: "describe", target, name: nameKey(name) });
     }
   }
 
@@ -414,13 +430,4 @@ export class ClientSide {
 
 function isStreamed(type: number): boolean {
   return type === Query || type === Parse || type === Bind || type === FunctionCall;
-}
-
-function withoutFlag({ text, masked }: RecordedText): RecordedText {
-  return masked === undefined ? { text } : { text, masked };
-}
-
-function unexpected(type: number, when: string): JitdbError {
-  const name = messageName("frontend", type) ?? "unknown";
-  return new JitdbError("postgres.protocol", `The client sent a ${name} message ${when}.`);
 }

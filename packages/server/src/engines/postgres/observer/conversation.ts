@@ -39,15 +39,34 @@ export class Conversation {
   hasMadeCode = false;
   /** The last Execute that completed: what a commit that fails at the Sync undoes. */
   lastExecute: string | undefined;
+  readonly #serverEncoding: string | undefined;
 
-  constructor(syntax: SqlSyntax) {
+  /** @param serverEncoding as the server told it; undefined if it did not */
+  constructor(syntax: SqlSyntax, serverEncoding: string | undefined) {
     this.syntax = syntax;
+    this.#serverEncoding = serverEncoding;
+    this.setEncoding(syntax.encoding);
+  }
+
+  /** The server takes what the client sends to be in this encoding. */
+  setEncoding(encoding: string): void {
+    this.syntax = { ...this.syntax, encoding };
+    if (encoding !== this.#serverEncoding) {
+      this.prepared.doubtBytes();
+      this.portals.doubtBytes();
+    }
   }
 
   /** What the server works on or comes to next, if that is a statement. */
   get running(): Running | undefined {
     const { head } = this.replies;
     return isRunning(head) ? head : undefined;
+  }
+
+  /** The client sends a statement, which may call code of the database. */
+  ranCode(): void {
+    this.prepared.ranCode();
+    this.portals.ranCode();
   }
 
   /** The client sends what may give names another meaning by SQL. */

@@ -18,6 +18,8 @@ export interface Running {
   results: number;
   /** An error ended it: no further result comes. */
   hasFailed: boolean;
+  /** DataRow messages of the result that is under way. */
+  rows: number;
   bytesIn: number;
   bytesOut: number;
   /** The server reads COPY data for it, and passes over Sync and Flush. */
@@ -31,7 +33,8 @@ export type Expected =
   | { readonly kind: "parse"; readonly name: string; readonly id: string }
   | { readonly kind: "bind"; readonly name: string; readonly id: string }
   | { readonly kind: "close"; readonly target: "statement" | "portal"; readonly name: string }
-  | { readonly kind: "describe" | "sync" };
+  | { readonly kind: "describe"; readonly target: "statement" | "portal"; readonly name: string }
+  | { readonly kind: "sync" };
 
 export function isRunning(entry: Expected | undefined): entry is Running {
   return entry?.kind === "query" || entry?.kind === "execute" || entry?.kind === "function";

@@ -1,3 +1,4 @@
+import { encodeDescribe, encodeParse } from "@jitdb/shared/postgres/encoder";
 import { frontendMessages } from "@jitdb/shared/postgres/messages";
 import { encodeMessage } from "@jitdb/shared/postgres/writer";
 import { describe, expect, it } from "vitest";
@@ -14,6 +15,8 @@ import {
 } from "./fixtures.ts";
 
 const bytes = (text: string) => Buffer.from(text);
+const describeStatement = (name: string) =>
+  encodeDescribe({ kind: "statement", name: bytes(name) });
 
 describe("the extended protocol", () => {
   it("records Parse and Bind, names the text in the intent and what ran in the outcome (invariant 21)", () => {
@@ -28,13 +31,6 @@ describe("the extended protocol", () => {
     expect(session.records).toMatchObject([
       { kind: "statement.parse", statement: "ses_1.1", name: "s1", text: "SELECT $1, $2, $3" },
       {
-        kind: "statement.bind",
-        statement: "ses_1.2",
-        portal: "p1",
-        candidates: [{ parse: "ses_1.1", text: "SELECT $1, $2, $3" }],
-        parameters: ["a", { base64: "AP8=" }, null],
-      },
-      {
         kind: "statement.intent",
         statement: "ses_1.3",
         protocol: "execute",
@@ -45,7 +41,7 @@ describe("the extended protocol", () => {
             parse: "ses_1.1",
             bind: "ses_1.2",
             text: "SELECT $1, $2, $3",
-            parameters: ["a", { base64: "AP8=" }, null],
+            parameters: ["a", { base64: "AP8=", type: 0 }, null],
           },
         ],
       },
@@ -53,7 +49,96 @@ describe("the extended protocol", () => {
     session.server(reply.parseComplete, reply.bindComplete, reply.noData, reply.row(9));
     session.server(reply.suspended, reply.ready());
     expect(session.outcomes()).toEqual(["3 suspended ses_1.1 idle"]);
-    expect(session.of("statement.outcome")[0]).toMatchObject({ bind: "ses_1.2", bytesOut: 9 });
+    expect(session.of("statement.outcome")[0]).toMatchObject({
+      bind: "ses_1.2",
+      rows: 1,
+      bytesOut: 9,
+    });
+  });
+
+  it("says all of Parse, Bind and Execute in one record where they come together (invariant 21)", () => {
+    const session = new ObservedSession();
+    session.client(parse("", "SELECT $1"), bind("", "", [bytes("a")]), execute(), sync);
+    expect(session.records).toMatchObject([
+      {
+        kind: "statement.intent",
+        statement: "ses_1.3",
+        candidates: [{ parse: "ses_1.1", bind: "ses_1.2", text: "SELECT $1", parameters: ["a"] }],
+      },
+    ]);
+    session.server(reply.parseComplete, reply.error("22P02"), reply.ready());
+    expect(session.outcomes()).toEqual(["2 error 22P02", "3 skipped idle"]);
+  });
+
+  it("records a Parse and a Bind before they leave when no Execute follows at once (invariant 20)", () => {
+    const session = new ObservedSession();
+    session.client(parse("", "SELECT $1"));
+    session.client(bind("", "", [bytes("a")]), describePortal);
+    session.client(execute(), sync);
+    expect(session.records.map(({ kind }) => kind)).toEqual([
+      "statement.parse",
+      "statement.bind",
+      "statement.intent",
+    ]);
+    expect(session.of("statement.intent")[0]).toMatchObject({
+      candidates: [{ parse: "ses_1.1", bind: "ses_1.2", text: "SELECT $1", parameters: ["a"] }],
+    });
+  });
+
+  it("leaves no record out that the intent behind it does not say", () => {
+    const session = new ObservedSession();
+    session.client(
+      parse("", "SELECT one($1)"),
+      bind("p1", "", [bytes("a")]),
+      parse("", "SELECT two($1)"),
+      bind("p2", "", [bytes("b")]),
+      execute("p1"),
+      execute("p2"),
+      sync,
+    );
+    expect(session.records.map(({ kind }) => kind)).toEqual([
+      "statement.parse",
+      "statement.bind",
+      "statement.parse",
+      "statement.bind",
+      "statement.intent",
+      "statement.intent",
+    ]);
+  });
+
+  it("names the types of binary values as the client fixed or the server told them", () => {
+    const session = new ObservedSession();
+    const value = Buffer.from([0, 0, 0, 7]);
+    session.client(
+      encodeParse({ statement: bytes("s1"), text: bytes("SELECT $1"), parameterTypes: [23] }),
+      bind("", "s1", [value], [1]),
+      execute(),
+      parse("s2", "SELECT $1"),
+      describeStatement("s2"),
+      sync,
+    );
+    session.server(reply.parseComplete, reply.bindComplete, reply.complete("SELECT 1"));
+    session.server(reply.parseComplete, reply.parameterTypes([20]), reply.noData, reply.ready());
+    session.client(bind("", "s2", [value], [1]), execute(), sync);
+    expect(
+      session
+        .of("statement.intent")
+        .map((intent) => "candidates" in intent && intent.candidates[0]),
+    ).toMatchObject([
+      { parameters: [{ base64: "AAAABw==", type: 23 }] },
+      { parameters: [{ base64: "AAAABw==", type: 20 }] },
+    ]);
+  });
+
+  it("says of a name that code of the database may have changed it since (invariant 22)", () => {
+    const session = new ObservedSession();
+    session.client(parse("s1", "SELECT harmless()"), bind("", "s1"), execute(), sync);
+    session.server(reply.parseComplete, reply.bindComplete, reply.complete("SELECT 1"));
+    session.server(reply.ready());
+    session.client(bind("", "s1"), execute(), sync);
+    const [fresh, old] = session.of("statement.intent");
+    expect(fresh).not.toHaveProperty(["candidates", 0, "mayBeRenamed"]);
+    expect(old).toMatchObject({ candidates: [{ parse: "ses_1.1", mayBeRenamed: true }] });
   });
 
   it("knows that a failed pipeline leaves the old statement in place (invariant 22)", () => {
@@ -178,9 +263,22 @@ describe("the extended protocol", () => {
     expect(() => behind.server(reply.ready())).toThrow("nobody asked for");
   });
 
-  it("refuses names that the server's encoding may make equal (invariant 22)", () => {
-    const session = new ObservedSession();
-    expect(() => session.client(parse("é", "SELECT 1"))).toThrow("not ASCII");
+  it("takes names that are not ASCII for what their bytes are where the server does (invariant 22)", () => {
+    const session = new ObservedSession(undefined, { server_encoding: "UTF8" });
+    session.client(parse("é", "SELECT 1"), bind("", "é"), execute(), sync);
+    expect(session.of("statement.intent")[0]).toMatchObject({
+      candidates: [{ text: "SELECT 1" }, { parse: null }],
+    });
+    session.server(reply.parseComplete, reply.bindComplete, reply.complete("SELECT 1"));
+    session.server(reply.ready());
+    expect(session.outcomes()).toEqual(["3 complete SELECT 1 ses_1.1 idle"]);
+    // From here on the server converts them: other bytes may be the same name to it, and the same bytes another.
+    session.client(query("SET client_encoding TO latin1"));
+    session.server(reply.setting("client_encoding", "LATIN1"), reply.complete("SET"));
+    session.server(reply.ready());
+    session.client(bind("", "é"), execute(), sync);
+    session.server(reply.bindComplete, reply.complete("SELECT 1"), reply.ready());
+    expect(session.of("statement.outcome").at(-1)).not.toHaveProperty("parse");
   });
 
   it("takes a portal of SQL's DECLARE for one whose text another record has", () => {
@@ -201,10 +299,9 @@ describe("the extended protocol", () => {
       { candidates: [{ parse: "ses_1.1", bind: "ses_1.2" }] },
       { candidates: [{ parse: "ses_1.4", bind: "ses_1.5" }] },
     ]);
-    expect(session.of("statement.bind")[0]?.parameters).toMatchObject({
-      length: 300_014,
-      truncated: true,
-    });
+    expect(session.of("statement.bind")[0]?.parameters).toMatchObject([
+      { parts: 2, length: 300_000 },
+    ]);
     expect(session.of("statement.intent")[0]).not.toHaveProperty("candidates.0.text");
   });
 });

@@ -68,8 +68,19 @@ export const reply = {
   error: (code: string) =>
     encodeErrorResponse({ localizedSeverity: "ERROR", severity: "ERROR", code, message: "no" }),
   ready: (state: "idle" | "transaction" | "failed" = "idle") => encodeReadyForQuery(state),
+  parameterTypes: (types: readonly number[]) =>
+    encodeMessage(backend.ParameterDescription, oids(types)),
   setting: (name: string, value: string) => encodeParameterStatus({ name, value }),
 };
+
+function oids(types: readonly number[]): Uint8Array {
+  const body = Buffer.alloc(2 + 4 * types.length);
+  body.writeUInt16BE(types.length);
+  for (const [index, type] of types.entries()) {
+    body.writeUInt32BE(type, 2 + 4 * index);
+  }
+  return body;
+}
 
 /** An observer with the relay's part played by the test. */
 export class ObservedSession {
@@ -80,21 +91,26 @@ export class ObservedSession {
   readonly #chunkBytes: number;
   #now = 0;
 
-  /** @param chunkBytes size of the pieces in which bytes arrive */
-  constructor(chunkBytes = Number.POSITIVE_INFINITY) {
+  /**
+   * @param chunkBytes size of the pieces in which bytes arrive
+   * @param settings that the server told during the login
+   */
+  constructor(chunkBytes = Number.POSITIVE_INFINITY, settings: Record<string, string> = {}) {
     this.#chunkBytes = chunkBytes;
     this.observer = new Observer({
       subject: { session: "ses_1", person: "alice" },
       append: (event) => this.records.push(event),
       now: () => this.#now++,
       masker: new Masker(Buffer.from("key")),
-      settings: new Map([["client_encoding", "UTF8"]]),
+      settings: new Map(Object.entries({ client_encoding: "UTF8", ...settings })),
+      maxTextBytes: 1024 * 1024,
     });
   }
 
   /** Client messages, in one turn of the relay. */
   client(...messages: readonly Uint8Array[]): void {
     this.#feed(this.#client, messages, (chunk, segment) => this.observer.client(chunk, segment));
+    this.observer.received();
     this.observer.forwarded();
   }
 

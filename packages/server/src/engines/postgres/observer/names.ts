@@ -7,6 +7,8 @@ export interface Meanings<Value> {
   readonly values: readonly Value[];
   /** Whether it may also mean something that was made with SQL (PREPARE, DECLARE), or nothing. */
   readonly mayBeOther: boolean;
+  /** Whether statements ran since it got its meaning: code of the database may have changed that unseen. */
+  readonly isOld: boolean;
 }
 
 interface Entry<Value> {
@@ -15,6 +17,8 @@ interface Entry<Value> {
   readonly run: number;
   /** How many messages that may change names by SQL the client had sent before. */
   readonly asked: number;
+  /** How many statements of any kind. */
+  readonly ran: number;
   /** How many of them the server had worked through when it confirmed. */
   readonly done: number;
 }
@@ -30,7 +34,10 @@ export class Names<Value> {
   readonly #confirmed = new Map<string, Entry<Value>>();
   readonly #pending = new Map<string, Entry<Value>[]>();
   #asked = 0;
+  #ran = 0;
   #done = 0;
+  /** The server has never converted names: those of equal bytes are equal to it, and no others. */
+  #bytesAreNames = true;
 
   /** @param what for the error's text, in the plural */
   constructor(what: string, limits: { readonly names: number; readonly meanings: number }) {
@@ -57,7 +64,7 @@ export class Names<Value> {
       );
     }
     const entries = this.#pending.get(name);
-    const entry = { value, run, asked: this.#asked, done: this.#done };
+    const entry = { value, run, asked: this.#asked, ran: this.#ran, done: this.#done };
     if (entries === undefined) {
       this.#pending.set(name, [entry]);
     } else {
@@ -95,6 +102,16 @@ export class Names<Value> {
     this.#asked += 1;
   }
 
+  /** The client sends a statement, which may call code of the database. */
+  ranCode(): void {
+    this.#ran += 1;
+  }
+
+  /** The server converts names before it compares them: from here on nothing is certain of those that are not ASCII. */
+  doubtBytes(): void {
+    this.#bytesAreNames = false;
+  }
+
   /** The server has worked through such a message, or through a part of it. */
   doubtDone(): void {
     this.#done += 1;
@@ -103,9 +120,10 @@ export class Names<Value> {
   /** What the server means by the name now; no value: what was made with SQL, or nothing. */
   current(name: string): { readonly value: Value | undefined; readonly isCertain: boolean } {
     const entry = this.#confirmed.get(name);
+    const isSame = entry === undefined || entry.done === this.#done;
     return {
       value: entry?.value,
-      isCertain: isUnnamed(name) || entry === undefined || entry.done === this.#done,
+      isCertain: isUnnamed(name) || (isSame && (this.#bytesAreNames || isAscii(name))),
     };
   }
 
@@ -118,7 +136,7 @@ export class Names<Value> {
     const last = pending.at(-1);
     if (last?.run === run) {
       // Had it failed, the message that asks would be skipped with the rest of the run.
-      return { values: [last.value], mayBeOther: !isUnnamed(name) && last.asked !== this.#asked };
+      return this.#meanings(name, [last], false);
     }
     if (pending.length >= this.#maxMeanings) {
       throw new JitdbError(
@@ -129,11 +147,24 @@ export class Names<Value> {
     }
     const confirmed = this.#confirmed.get(name);
     const entries = confirmed === undefined ? pending : [confirmed, ...pending];
+    return this.#meanings(name, entries, confirmed === undefined);
+  }
+
+  #meanings(
+    name: string,
+    entries: readonly Entry<Value>[],
+    mayBeNothing: boolean,
+  ): Meanings<Value> {
+    const values = entries.map(({ value }) => value);
+    if (isUnnamed(name)) {
+      return { values, mayBeOther: false, isOld: false };
+    }
+    const isDoubtful = entries.some(({ asked }) => asked !== this.#asked);
     return {
-      values: entries.map(({ value }) => value),
-      mayBeOther:
-        !isUnnamed(name) &&
-        (confirmed === undefined || entries.some(({ asked }) => asked !== this.#asked)),
+      values,
+      // A change of client_encoding may be under way that the server has not told yet.
+      mayBeOther: mayBeNothing || isDoubtful || !isAscii(name),
+      isOld: entries.some(({ ran }) => ran !== this.#ran),
     };
   }
 }
@@ -141,4 +172,14 @@ export class Names<Value> {
 /** SQL can't name the unnamed one, so that it can't change it. */
 function isUnnamed(name: string): boolean {
   return name === "";
+}
+
+/** Keys have a character a byte. */
+function isAscii(name: string): boolean {
+  for (let at = 0; at < name.length; at += 1) {
+    if (name.charCodeAt(at) > 0x7f) {
+      return false;
+    }
+  }
+  return true;
 }

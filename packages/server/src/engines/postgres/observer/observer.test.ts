@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import {
   encodeCopyFail,
   encodeFunctionCall,
@@ -6,6 +7,7 @@ import {
 import { frontendMessages } from "@jitdb/shared/postgres/messages";
 import { encodeMessage } from "@jitdb/shared/postgres/writer";
 import { describe, expect, it } from "vitest";
+import { Masker } from "../../../audit/statements/masker.ts";
 import {
   bind,
   copyData,
@@ -19,6 +21,7 @@ import {
 } from "./fixtures.ts";
 
 const bytes = (text: string) => Buffer.from(text);
+const sha256 = (text: string | Uint8Array) => hash("sha256", text);
 const protocolError = expect.objectContaining({ code: "postgres.protocol" });
 
 describe("a Query", () => {
@@ -120,6 +123,17 @@ describe("a Query", () => {
     });
   });
 
+  it("far over the limit keeps the beginning, the whole's length and hash, and says so (invariant 24)", () => {
+    const session = new ObservedSession(64 * 1024);
+    const text = `SELECT '${"x".repeat(3_000_000)}'`;
+    session.client(query(text));
+    const kept = session.of("statement.chunk").map(({ text: part }) => part);
+    expect(kept.join("")).toBe(text.slice(0, 1024 * 1024));
+    expect(session.of("statement.intent")[0]).toMatchObject({
+      text: { length: text.length, sha256: sha256(text), truncated: true },
+    });
+  });
+
   it("has its secrets masked, also where it is long (invariant 28)", () => {
     const session = new ObservedSession(1000);
     const padding = `/*${"x".repeat(400_000)}*/`;
@@ -127,6 +141,112 @@ describe("a Query", () => {
     session.client(query(`${padding} ALTER ROLE a PASSWORD 'canary'`));
     session.client(parse("", "SELECT dblink_connect($1)"), bind("", "", [bytes("canary")]));
     expect(JSON.stringify(session.records)).not.toContain("canary");
+  });
+});
+
+describe("values that are too long to keep", () => {
+  const long = "y".repeat(300_000);
+  const pieces = (session: ObservedSession, parameter: number) =>
+    session
+      .of("statement.chunk")
+      .filter((chunk) => chunk.parameter === parameter)
+      .map(({ text }) => (typeof text === "string" ? text : atob(text.base64)))
+      .join("");
+
+  it.each([7, 1000, 64 * 1024])(
+    "of a Bind stand in chunks, in pieces of %i bytes (invariant 24)",
+    (size) => {
+      const session = new ObservedSession(size);
+      const binary = Buffer.alloc(300_000, 0xff);
+      const values = [bytes("a"), bytes(long), null, binary, bytes(""), bytes("z".repeat(1000))];
+      session.client(
+        parse("s", "SELECT …"),
+        bind("p", "s", values, [0, 0, 0, 1, 0, 0]),
+        execute("p"),
+      );
+      expect(session.of("statement.bind")[0]).toMatchObject({
+        portal: "p",
+        candidates: [{ parse: "ses_1.1" }],
+        parameters: [
+          "a",
+          { parts: 2, length: 300_000, sha256: sha256(long) },
+          null,
+          { parts: 2, length: 300_000, sha256: sha256(binary), type: 0 },
+          "",
+          "z".repeat(1000),
+        ],
+      });
+      expect(pieces(session, 2)).toBe(long);
+      expect(pieces(session, 4)).toBe(binary.toString("latin1"));
+    },
+  );
+
+  it("count together for the limit (invariant 24)", () => {
+    const session = new ObservedSession(64 * 1024);
+    session.client(
+      parse("", "SELECT …"),
+      bind(
+        "",
+        "",
+        Array.from({ length: 5 }, () => bytes(long)),
+      ),
+    );
+    const [record] = session.of("statement.bind");
+    expect(record?.parameters.map((value) => typeof value === "object" && value)).toMatchObject([
+      { parts: 2 },
+      { parts: 2 },
+      { parts: 2 },
+      { parts: 1, length: 300_000, sha256: sha256(long), truncated: true },
+      { parts: 0, length: 300_000, sha256: sha256(long), truncated: true },
+    ]);
+  });
+
+  it("of a FunctionCall stand in chunks (invariant 24)", () => {
+    const session = new ObservedSession(1000);
+    session.client(
+      encodeFunctionCall({
+        functionOid: 955,
+        argumentFormats: [1],
+        arguments: [Buffer.from([0, 0, 0, 1]), bytes(long)],
+        resultFormat: 1,
+      }),
+    );
+    expect(session.records.at(-1)).toMatchObject({
+      kind: "statement.intent",
+      function: 955,
+      parameters: [
+        { base64: "AAAAAQ==", type: 0 },
+        { parts: 2, length: 300_000, sha256: sha256(long), type: 0 },
+      ],
+    });
+    expect(pieces(session, 2)).toBe(long);
+  });
+
+  it("are masked where they are secrets or hold one (invariant 28)", () => {
+    const session = new ObservedSession(1000);
+    const secret = bytes(`canary${long}`);
+    const statement = bytes(`/*${long}*/ ALTER ROLE a PASSWORD 'canary'`);
+    session.client(
+      parse("", "SELECT dblink_exec($2), pgp_sym_encrypt('x', $1)"),
+      bind("", "", [secret, statement]),
+      execute(),
+    );
+    const mac = new Masker(Buffer.from("key")).mac(secret);
+    expect(session.of("statement.bind")[0]?.parameters[0]).toEqual({ masked: mac });
+    expect(pieces(session, 2)).toContain("PASSWORD '[masked]'");
+    expect(JSON.stringify(session.records)).not.toContain("canary");
+  });
+
+  it("are refused in a message that is not whole, or goes on behind its end", () => {
+    const body = Buffer.concat([bytes("\0\0\0\0\0\x01\0\x04\x93\xe0"), bytes(long)]);
+    for (const wrong of [
+      Buffer.concat([body.subarray(0, 10), bytes(long), bytes(long)]),
+      Buffer.concat([body.subarray(0, 6), Buffer.from([0xff, 0xff, 0xff, 0xf0]), bytes(long)]),
+      Buffer.alloc(300_000, "x"),
+    ]) {
+      const message = encodeMessage(frontendMessages.Bind, wrong);
+      expect(() => new ObservedSession(1000).client(message)).toThrow(protocolError);
+    }
   });
 });
 
@@ -223,8 +343,9 @@ describe("the end of a session", () => {
     session.client(query("SELECT pg_sleep(60)"));
     const refused = () => session.client(query("SELECT 2"), Uint8Array.of(0x51, 0, 0, 0, 1));
     expect(refused).toThrow(protocolError);
-    session.observer.end("terminated");
+    session.observer.end("terminated", "expired");
     expect(session.outcomes()).toEqual(["1 terminated", "2 refused"]);
+    expect(session.of("statement.outcome")[0]).toMatchObject({ endedBy: "expired" });
     expect(session.observer.statements).toBe(2);
   });
 

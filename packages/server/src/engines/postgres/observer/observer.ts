@@ -3,6 +3,7 @@
 // Source: PostgreSQL manual, "Message Flow"; docs/audit-format.md, "Statements".
 
 import type { Segment } from "@jitdb/shared/postgres/decoder";
+import type { SessionEnd } from "../../../audit/record.ts";
 import type { Masker } from "../../../audit/statements/masker.ts";
 import { ClientSide } from "./client-side.ts";
 import { Conversation, observerLimits } from "./conversation.ts";
@@ -14,12 +15,14 @@ export interface ObserverOptions extends SessionRecordsOptions {
   readonly masker: Masker;
   /** Settings that the server told during the login (ParameterStatus). */
   readonly settings: ReadonlyMap<string, string>;
+  /** Bytes of a text, or of all parameters of a message, that are kept; the rest is counted and hashed. */
+  readonly maxTextBytes?: number | undefined;
 }
 
 /**
  * One for each session, from the first message behind the login on. The relay calls `client` for every segment that it
- * read, then flushes the journal, then forwards the segments and calls `forwarded`; it calls `server` for every segment
- * of the server before that is passed on. When one of them throws, nothing more may pass.
+ * read and `received` behind the last one, then flushes the journal, then forwards the segments and calls `forwarded`; it
+ * calls `server` for every segment of the server before that is passed on. When one of them throws, nothing more may pass.
  */
 export class Observer {
   readonly #conversation: Conversation;
@@ -27,13 +30,14 @@ export class Observer {
   readonly #client: ClientSide;
   readonly #server: ServerSide;
 
-  constructor({ masker, settings, ...options }: ObserverOptions) {
-    this.#conversation = new Conversation({
+  constructor({ masker, settings, maxTextBytes, ...options }: ObserverOptions) {
+    const syntax = {
       encoding: settings.get("client_encoding") ?? "UTF8",
       standardStrings: settings.get("standard_conforming_strings") !== "off",
-    });
+    };
+    this.#conversation = new Conversation(syntax, settings.get("server_encoding"));
     this.#records = new SessionRecords(options);
-    this.#client = new ClientSide(this.#conversation, this.#records, masker);
+    this.#client = new ClientSide(this.#conversation, this.#records, { masker, maxTextBytes });
     this.#server = new ServerSide(this.#conversation, this.#records);
   }
 
@@ -60,6 +64,11 @@ export class Observer {
     this.#client.take(chunk, segment);
   }
 
+  /** All segments that came at once were seen: what has to be on record before them is appended. */
+  received(): void {
+    this.#records.appendPreparations();
+  }
+
   /** Everything that `client` was called for is on its way to the server. */
   forwarded(): void {
     this.#conversation.forwarded = this.#conversation.statements;
@@ -76,13 +85,14 @@ export class Observer {
   /**
    * The session is over: settles what is open. Call it once, and flush the journal.
    * @param result of what was forwarded and not answered: `terminated` if the gateway made an end of it, else `unknown`
+   * @param endedBy why the session ended
    */
-  end(result: "unknown" | "terminated"): void {
+  end(result: "unknown" | "terminated", endedBy?: SessionEnd): void {
     this.#client.abandon();
     const { replies, forwarded } = this.#conversation;
     for (let entry = replies.shift(); entry !== undefined; entry = replies.shift()) {
       if (isRunning(entry) && !entry.hasFailed) {
-        this.#records.settle(entry, entry.order > forwarded ? "refused" : result);
+        this.#records.settle(entry, entry.order > forwarded ? "refused" : result, { endedBy });
       }
     }
     this.#records.release();

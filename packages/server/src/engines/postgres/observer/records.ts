@@ -1,13 +1,22 @@
 // Writes a session's statement records: who they are about, their ids, and outcomes with the transaction's state.
 
 import type { TransactionState } from "@jitdb/shared/postgres/backend";
-import type { AuditEvent, EventOf, StatementResult, Subject } from "../../../audit/record.ts";
+import type {
+  AuditEvent,
+  Candidate,
+  EventOf,
+  StatementResult,
+  Subject,
+} from "../../../audit/record.ts";
 import type { Running } from "./expected.ts";
 
 type Outcome = EventOf<"statement.outcome">;
+type Preparation = EventOf<"statement.parse"> | EventOf<"statement.bind">;
 
 /** What an outcome says besides what is known of what runs. */
-export type OutcomeDetails = Partial<Pick<Outcome, "parse" | "bind" | "tag" | "rows" | "sqlstate">>;
+export type OutcomeDetails = Partial<
+  Pick<Outcome, "parse" | "bind" | "tag" | "rows" | "sqlstate" | "endedBy">
+>;
 
 export interface SessionRecordsOptions {
   readonly subject: Subject & { readonly session: string };
@@ -23,6 +32,8 @@ export class SessionRecords {
   #ids = 0;
   /** The newest outcome waits for the next message: if that is ReadyForQuery, it tells the transaction's state. */
   #held: Outcome | undefined;
+  /** Records of a Parse and a Bind that an Execute right behind them may say all of. */
+  #preparations: Preparation[] = [];
 
   constructor({ subject, append, now }: SessionRecordsOptions) {
     this.subject = subject;
@@ -41,7 +52,46 @@ export class SessionRecords {
 
   append(event: AuditEvent): void {
     this.release();
-    this.#append(event);
+    this.#write(event);
+  }
+
+  /** Appends a Parse's or Bind's record, unless an Execute says the same right behind it; at the latest on request. */
+  prepare(event: Preparation): void {
+    this.release();
+    this.#preparations.push(event);
+  }
+
+  /** As `prepare`. A Parse may go on waiting only if it is the one statement that the Bind can mean. */
+  prepareBehind(candidates: readonly Candidate[], bind: EventOf<"statement.bind">): void {
+    const [parse, ...others] = this.#preparations;
+    const isMeant = candidates.length === 1 && candidates[0]?.parse === parse?.statement;
+    if (!isMeant || others.length > 0) {
+      this.appendPreparations();
+    }
+    this.prepare(bind);
+  }
+
+  /** Appends an Execute's intent. What waits and is wholly said by its candidates is left out. */
+  appendExecute(event: EventOf<"statement.intent"> & { readonly protocol: "execute" }): void {
+    const { candidates } = event;
+    const bind = this.#preparations.at(-1);
+    const saysBind =
+      candidates.length > 0 &&
+      candidates.every((one) => one.bind === bind?.statement && one.parameters !== undefined);
+    const saysParse = candidates.length === 1 && candidates[0]?.text !== undefined;
+    this.#preparations = this.#preparations.filter(({ kind, statement }) =>
+      kind === "statement.bind"
+        ? !saysBind
+        : !(saysBind && saysParse && statement === candidates[0]?.parse),
+    );
+    this.append(event);
+  }
+
+  /** Appends what `prepare` was given: nothing of it may be forwarded before. */
+  appendPreparations(): void {
+    for (const event of this.#preparations.splice(0)) {
+      this.#append(event);
+    }
   }
 
   /** The outcome of what runs; counts from here on for its next result. */
@@ -53,12 +103,14 @@ export class SessionRecords {
       statement: running.statement,
       result,
       ...(running.kind === "query" ? { index: running.results } : {}),
+      ...(running.rows > 0 ? { rows: running.rows } : {}),
       ...details,
       bytesIn: running.bytesIn,
       bytesOut: running.bytesOut,
       durationMs: round(now - running.startedAt),
     });
     running.results += 1;
+    running.rows = 0;
     running.bytesIn = 0;
     running.bytesOut = 0;
     running.startedAt = now;
@@ -83,8 +135,15 @@ export class SessionRecords {
     const held = this.#held;
     if (held !== undefined) {
       this.#held = undefined;
-      this.#append(transaction === undefined ? held : { ...held, transaction });
+      this.#write(transaction === undefined ? held : { ...held, transaction });
     }
+  }
+
+  #write(event: AuditEvent): void {
+    if (this.#preparations.length > 0) {
+      this.appendPreparations();
+    }
+    this.#append(event);
   }
 
   #hold(outcome: Outcome): void {

@@ -8,6 +8,7 @@ import {
 } from "@jitdb/shared/postgres/backend";
 import type { Segment } from "@jitdb/shared/postgres/decoder";
 import { backendMessages, messageName } from "@jitdb/shared/postgres/messages";
+import { parseParameterDescription } from "@jitdb/shared/postgres/rows";
 import type { StatementResult } from "../../../audit/record.ts";
 import { BodyStart, bodyBytes, bodyLimits } from "./bodies.ts";
 import type { Conversation } from "./conversation.ts";
@@ -26,6 +27,7 @@ const {
   ErrorResponse,
   FunctionCallResponse,
   NoData,
+  ParameterDescription,
   ParameterStatus,
   ParseComplete,
   PortalSuspended,
@@ -42,6 +44,7 @@ export class ServerSide {
     [CommandComplete, (body) => this.#commandComplete(body)],
     [ErrorResponse, (body) => this.#error(body)],
     [ReadyForQuery, (body) => this.#ready(body)],
+    [ParameterDescription, (body, isWhole) => this.#parameterTypes(body, isWhole)],
     [ParameterStatus, (body, isWhole) => this.#parameter(body, isWhole)],
   ]);
   /** Messages whose coming is all they say. The others settle nothing. */
@@ -67,7 +70,7 @@ export class ServerSide {
   take(chunk: Uint8Array, segment: Segment): void {
     const { type } = segment;
     if (type === DataRow || type === CopyData || type === FunctionCallResponse) {
-      this.#count(segment.end - segment.bodyStart);
+      this.#count(segment.end - segment.bodyStart, type === DataRow && segment.first);
     }
     const reader = this.#readers.get(type);
     if (reader === undefined) {
@@ -82,10 +85,11 @@ export class ServerSide {
     }
   }
 
-  #count(bytes: number): void {
+  #count(bytes: number, isRow: boolean): void {
     const { running } = this.#conversation;
     if (running !== undefined) {
       running.bytesOut += bytes;
+      running.rows += isRow ? 1 : 0;
     }
   }
 
@@ -113,6 +117,19 @@ export class ServerSide {
     const { target, name } = this.#shift("close", CloseComplete);
     const { prepared, portals } = this.#conversation;
     (target === "statement" ? prepared : portals).forget(name);
+  }
+
+  /** The server tells the types of a prepared statement's parameters: how binary values of them are to be read. */
+  #parameterTypes(body: Uint8Array, isWhole: boolean): void {
+    const { replies, prepared } = this.#conversation;
+    const { head } = replies;
+    if (head?.kind !== "describe" || head.target !== "statement" || !isWhole) {
+      return;
+    }
+    const { value, isCertain } = prepared.current(head.name);
+    if (value !== undefined && isCertain) {
+      value.types = parseParameterDescription(body);
+    }
   }
 
   #described(): void {
@@ -271,7 +288,7 @@ export class ServerSide {
     const { name, value } = parseParameterStatus(body);
     const { syntax } = this.#conversation;
     if (name === "client_encoding") {
-      this.#conversation.syntax = { ...syntax, encoding: value };
+      this.#conversation.setEncoding(value);
     } else if (name === "standard_conforming_strings") {
       this.#conversation.syntax = { ...syntax, standardStrings: value === "on" };
     }

@@ -5,7 +5,7 @@ import { formatOf } from "@jitdb/shared/postgres/frontend";
 import type { Candidate, RecordedParameters, RecordedText } from "../../../audit/record.ts";
 import type { Masker } from "../../../audit/statements/masker.ts";
 import type { SqlSyntax } from "../../../audit/statements/sql-tokenizer.ts";
-import { recordParameter } from "../../../audit/statements/text.ts";
+import { recordParameter, type ValueKind } from "../../../audit/statements/text.ts";
 import type { Meanings } from "./names.ts";
 
 /** Bytes of a text, or of all parameters, that are repeated in an Execute's intent. */
@@ -25,8 +25,11 @@ export interface Prepared {
   /** Id of its statement.parse record. */
   readonly id: string;
   readonly text: Pick<Candidate, "text" | "masked">;
-  readonly hidesParameters: boolean;
+  /** Parameters, from 1, that may be secrets. */
+  readonly secretParameters: readonly number[];
   readonly takesNames: boolean;
+  /** OIDs of the parameters' types, as the client fixed or the server told them; 0 or missing where that is open. */
+  types: readonly number[];
 }
 
 /** A portal. */
@@ -40,6 +43,15 @@ export interface Bound {
   readonly parameters: RecordedParameters | undefined;
   /** What it was bound to, known since the server confirmed it. */
   meaning: { readonly value: Prepared | undefined; readonly isCertain: boolean } | undefined;
+}
+
+/** How the values of a message are to be read. */
+export interface ValueReading {
+  readonly formats: readonly number[];
+  /** OIDs of types; 0 or missing where they are not known. */
+  readonly types: readonly number[];
+  /** Those, from 1, that may be secrets. */
+  readonly secrets: readonly number[];
 }
 
 /**
@@ -66,7 +78,7 @@ function asAscii(bytes: Uint8Array): string {
 export function keepPrepared(
   id: string,
   { text, masked }: RecordedText,
-  flags: Pick<Prepared, "hidesParameters" | "takesNames">,
+  flags: Pick<Prepared, "secretParameters" | "takesNames" | "types">,
   { bytes, names }: Weight,
 ): Prepared {
   const isChunked = typeof text !== "string" && "parts" in text;
@@ -78,14 +90,34 @@ export function keepPrepared(
 /** Parameters of a Bind, or arguments of a FunctionCall. */
 export function recordParameters(
   values: readonly (Uint8Array | null)[],
-  formats: readonly number[],
-  isSecret: boolean,
+  reading: ValueReading,
   masker: Masker,
   syntax: SqlSyntax,
 ): RecordedParameters {
   return values.map((value, index) =>
-    recordParameter(value, formatOf(formats, index) === 0, isSecret, masker, syntax),
+    recordParameter(value, valueKind(reading, index), masker, syntax),
   );
+}
+
+/** How one value, counted from 0, is to be recorded. */
+export function valueKind({ formats, types, secrets }: ValueReading, index: number): ValueKind {
+  return {
+    type: formatOf(formats, index) === 0 ? undefined : (types[index] ?? 0),
+    isSecret: secrets.includes(index + 1),
+  };
+}
+
+/** What is known of the values that are bound to one of these. */
+export function boundValues({
+  values,
+  mayBeOther,
+}: Meanings<Prepared>): Pick<ValueReading, "types" | "secrets"> {
+  const [only, ...others] = values;
+  const isCertain = others.length === 0 && !mayBeOther;
+  return {
+    types: (isCertain ? only?.types : undefined) ?? [],
+    secrets: values.flatMap(({ secretParameters }) => secretParameters),
+  };
 }
 
 /** Parameters that an intent repeats; undefined where they are long. */
@@ -97,18 +129,25 @@ export function keepParameters(
 }
 
 /** Candidates of a Bind: the statements that it may mean. */
-export function statementCandidates({ values, mayBeOther }: Meanings<Prepared>): Candidate[] {
-  const known = values.map((prepared) => ({ parse: prepared.id, ...prepared.text }));
+export function statementCandidates({
+  values,
+  mayBeOther,
+  isOld,
+}: Meanings<Prepared>): Candidate[] {
+  const old = isOld ? { mayBeRenamed: true as const } : {};
+  const known = values.map((prepared) => ({ parse: prepared.id, ...prepared.text, ...old }));
   return mayBeOther ? [...known, { parse: null }] : known;
 }
 
 /** Candidates of an Execute: each portal that it may mean with each statement that this may be bound to. */
-export function portalCandidates({ values, mayBeOther }: Meanings<Bound>): Candidate[] {
+export function portalCandidates({ values, mayBeOther, isOld }: Meanings<Bound>): Candidate[] {
+  const old = isOld ? { mayBeRenamed: true as const } : {};
   const known = values.flatMap((bound) =>
     statementCandidates(boundStatements(bound)).map((candidate) => ({
       ...candidate,
       bind: bound.id,
       parameters: bound.parameters,
+      ...old,
     })),
   );
   return mayBeOther ? [...known, { parse: null }] : known;
@@ -124,25 +163,12 @@ export function mayTakeNames({ values }: Meanings<Bound>): boolean {
   );
 }
 
-/** Names at the beginning of a Bind's body; undefined if they do not end there. */
-export function readLongBind(
-  start: Uint8Array,
-): { readonly portal: Uint8Array; readonly statement: Uint8Array } | undefined {
-  const portalEnd = start.indexOf(0);
-  const statementEnd = portalEnd === -1 ? -1 : start.indexOf(0, portalEnd + 1);
-  return statementEnd === -1
-    ? undefined
-    : {
-        portal: start.subarray(0, portalEnd),
-        statement: start.subarray(portalEnd + 1, statementEnd),
-      };
-}
-
 function boundStatements({ meaning, prepared }: Bound): Meanings<Prepared> {
   return meaning === undefined
     ? prepared
     : {
         values: meaning.value === undefined ? [] : [meaning.value],
         mayBeOther: meaning.value === undefined || !meaning.isCertain,
+        isOld: prepared.isOld,
       };
 }

@@ -13,22 +13,27 @@ interface Held {
 }
 
 export class Intake {
-  readonly #observer: Pick<Observer, "client">;
+  readonly #observer: Pick<Observer, "client" | "received">;
   readonly #owed: OwedAnswers;
   readonly #walker = new MessageWalker("frontend");
   /** Observed, and waiting for its records. */
   #pending: Uint8Array[] = [];
   #isOneByOne = false;
   #held: Held | undefined;
+  #isPendingWhole = true;
+  #hasPassedWhole = true;
 
-  constructor(observer: Pick<Observer, "client">, owed: OwedAnswers) {
+  constructor(observer: Pick<Observer, "client" | "received">, owed: OwedAnswers) {
     this.#observer = observer;
     this.#owed = owed;
   }
 
-  /** Whether the client's last message is whole, and has been passed on. */
+  /**
+   * Whether what was passed on ends with a whole message. SECURITY: a goodbye of ours behind a part of one would be read as
+   * its missing bytes, and so complete a statement that was refused and that no record names (invariant 20).
+   */
   get isAtEnd(): boolean {
-    return this.#walker.isAtEnd;
+    return this.#hasPassedWhole;
   }
 
   /**
@@ -48,6 +53,9 @@ export class Intake {
   takePending(): readonly Uint8Array[] {
     const pending = this.#pending;
     this.#pending = [];
+    if (pending.length > 0) {
+      this.#hasPassedWhole = this.#isPendingWhole;
+    }
     return pending;
   }
 
@@ -90,7 +98,10 @@ export class Intake {
       this.#observer.client(bytes, part);
       this.#owed.client(part);
     }
+    this.#observer.received();
     if (end > start) {
+      this.#isPendingWhole =
+        this.#held === undefined ? this.#walker.isAtEnd : this.#held.part.carried.length === 0;
       this.#pending.push(bytes.subarray(start, end));
     }
   }

@@ -334,7 +334,7 @@ export class Relay implements Session, Forwarder {
     this.#end = { end, reason };
     this.#intake.drop();
     try {
-      this.#observer.end(result);
+      this.#observer.end(result, end);
       this.#ports.turn.flush();
     } catch (error) {
       this.#warn(error, "outcomes of an ended session are not on record");

@@ -52,9 +52,10 @@ export class PostgresSessions implements Sessions {
     const parameters = Object.fromEntries(
       settings.map(({ name, value }) => [name, decodeText(value)]),
     );
-    const { journal, masker, clock } = this.#ports;
+    const { journal, masker, maxTextBytes, clock } = this.#ports;
     const observer = new Observer({
       masker,
+      maxTextBytes,
       settings: login.parameters,
       subject: request.subject,
       append: (event) => journal.append(event),
