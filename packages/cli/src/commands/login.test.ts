@@ -26,7 +26,7 @@ const started = {
 
 interface Parts {
   readonly restsIn?: Resting;
-  readonly finish?: () => Promise<Login>;
+  readonly finish?: (started: unknown, key: Secret) => Promise<Login>;
   readonly revoke?: () => Promise<void>;
   readonly confirmed?: boolean;
   readonly stored?: Login | undefined;
@@ -128,6 +128,24 @@ describe("jitdb login", () => {
     const { kept, options } = createFakes({ finish });
     expect((await runWithFakes(["login", server], options)).exitCode).toBe(3);
     expect(kept).toEqual([]);
+  });
+
+  it("goes on with the device's key of the login before, and makes one where there is none", async () => {
+    const keys: string[] = [];
+    const finish = (_: unknown, key: Secret) => {
+      keys.push(key.reveal());
+      return Promise.resolve(login);
+    };
+    await runWithFakes(["login", server], createFakes({ finish }).options);
+    await runWithFakes(["login", server], createFakes({ finish, stored: undefined }).options);
+    expect(keys).toEqual([login.key.reveal(), expect.stringContaining('"kty"')]);
+  });
+
+  it("forgets a key that the server does not take, so that the next login begins anew", async () => {
+    const finish = () => Promise.reject(new JitdbError("login.proof", "Refused."));
+    const { kept, options } = createFakes({ finish });
+    expect((await runWithFakes(["login", server], options)).exitCode).toBe(3);
+    expect(kept).toEqual([["remove", server]]);
   });
 
   it("asks for the address in a terminal where no server is known", async () => {

@@ -33,10 +33,21 @@ export async function runLogin(context: Context, options: LoginOptions): Promise
   const server = options.server ?? (await knownOrAsked(context));
   const oauth = await context.oauth(server);
   const started = await oauth.start(deviceLabel(hostname()));
-  const key = await generateDeviceKey();
-  const login = await confirmed(context, started, (signal) => oauth.finish(started, key, signal));
-
   const credentials = await context.credentials();
+  // The key of the login before is the device that people have vouched for already.
+  const known = await credentials.read(server);
+  const key = known?.key ?? (await generateDeviceKey());
+  const login = await confirmed(context, started, async (signal) => {
+    try {
+      return await oauth.finish(started, key, signal);
+    } catch (error) {
+      if (known !== undefined && error instanceof JitdbError && error.code === "login.proof") {
+        await credentials.remove(server);
+      }
+      throw error;
+    }
+  });
+
   // The login has to rest somewhere before it can be asked whose it is.
   const restsIn = await credentials.add(server, "", login);
   const me = await (await context.api(server)).me();

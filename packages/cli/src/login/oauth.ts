@@ -90,7 +90,8 @@ export class OAuth {
 
   /**
    * Asks until the person has confirmed, at once and then at the server's pace. `key` is the device's private key.
-   * @throws JitdbError `login.denied`, `login.expired` when the code's time is over; what the signal throws when aborted.
+   * @throws JitdbError `login.denied`, `login.expired` when the code's time is over, `login.proof` when the server does not
+   * take the key (it was revoked, or is another person's); what the signal throws when aborted.
    */
   async finish(login: DeviceLogin, key: Secret, signal: AbortSignal): Promise<Login> {
     let intervalMs = login.intervalMs;
@@ -162,6 +163,9 @@ export class OAuth {
       const answer = cause instanceof oauth.ResponseBodyError ? cause.error : undefined;
       if (answer === "slow_down" || answer === "authorization_pending") {
         return answer;
+      }
+      if (answer === "invalid_grant") {
+        throw keyRefused(error);
       }
       throw error;
     }
@@ -239,4 +243,11 @@ export class OAuth {
       throw toOAuthError(thrown, this.#server, this.#ports.clock.now());
     }
   }
+}
+
+function keyRefused(cause: unknown): JitdbError {
+  return new JitdbError("login.proof", "The server does not take this device's key.", {
+    hint: "Run `jitdb login` again; it begins with a new key.",
+    cause,
+  });
 }
