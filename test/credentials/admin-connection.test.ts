@@ -1,11 +1,11 @@
 // Invariant 17 for the admin role: what a false or half-configured server gets, and what each TLS mode accepts.
 
-import { chown, stat, writeFile } from "node:fs/promises";
+import { chown, readFile, stat, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { testCertificate, testKey } from "../../packages/cli/src/network/test-certificate.ts";
-import type { DatabaseTlsConfig } from "../../packages/server/src/config/config.ts";
+import type { DatabaseTlsConfig, LoginMethod } from "../../packages/server/src/config/config.ts";
 import { postgresEngine } from "../../packages/server/src/engines/postgres/engine.ts";
 import { Secret } from "../../packages/shared/src/secret.ts";
 import { createFixture, databaseConfig, type Fixture } from "./fixture.ts";
@@ -34,6 +34,26 @@ describe.each([
   });
 });
 
+test("a false server that lets everybody in gets no verifier of a new user (invariant 17)", async () => {
+  const received: Buffer[] = [];
+  const port = await listen((socket) => {
+    socket.on("data", (bytes) => received.push(bytes));
+    socket.once("data", () => {
+      const idle = Buffer.from("Z\0\0\0\x05I", "latin1");
+      socket.write(Buffer.concat([authenticationRequest([0]), idle]));
+    });
+  });
+  const executor = postgresEngine.createExecutor(
+    databaseConfig({ host: "127.0.0.1", port }, new Secret("canary-password")),
+  );
+  await expect(executor.users("test")).rejects.toMatchObject({
+    code: "database.misconfigured",
+    detail: "It lets the admin role in without a password.",
+  });
+  await executor.close();
+  expect(received).toHaveLength(1);
+});
+
 describe.each(["system", "embedded"] as const)("TLS to the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   beforeAll(async () => {
@@ -42,8 +62,11 @@ describe.each(["system", "embedded"] as const)("TLS to the %s PostgreSQL", (vers
   afterAll(() => fixture.stop());
 
   /** Whether a connection in use is encrypted, or the code of the refusal. */
-  async function outcome(tls: DatabaseTlsConfig): Promise<string> {
-    const executor = postgresEngine.createExecutor({ ...fixture.database, tls });
+  async function outcome(
+    tls: DatabaseTlsConfig,
+    allowedLogins: readonly LoginMethod[] = [],
+  ): Promise<string> {
+    const executor = postgresEngine.createExecutor({ ...fixture.database, tls, allowedLogins });
     try {
       await executor.users("test");
       const [[encrypted] = []] = await fixture.superuser(
@@ -78,7 +101,33 @@ describe.each(["system", "embedded"] as const)("TLS to the %s PostgreSQL", (vers
       "database.misconfigured",
     );
   });
+
+  test.each([
+    ["password", "in clear text", { mode: "require" }],
+    ["trust", "with a certificate alone", { mode: "verify-ca", ca: testCertificate }],
+  ] as const)(
+    "takes the login %s (%s) where it is allowed (invariant 17)",
+    async (method, _, tls) => {
+      const file = join(fixture.server.dataFolder, "pg_hba.conf");
+      const before = await readFile(file, "utf8");
+      await writeFile(file, `hostssl all jitdb_admin 127.0.0.1/32 ${method}\n${before}`);
+      await reload(fixture);
+      expect(await outcome(tls)).toBe("database.misconfigured");
+      expect(await outcome(tls, [method === "trust" ? "certificate" : method])).toBe("encrypted");
+      await writeFile(file, before);
+      await reload(fixture);
+    },
+  );
 });
+
+/** Resolves when the server goes by its files again. */
+async function reload(fixture: Fixture): Promise<void> {
+  const loadedAt = async () =>
+    String((await fixture.superuser("SELECT pg_conf_load_time()::text"))[0]?.[0]);
+  const before = await loadedAt();
+  fixture.server.reload();
+  await until(async () => (await loadedAt()) !== before);
+}
 
 async function turnOnTls(fixture: Fixture): Promise<void> {
   const { dataFolder } = fixture.server;

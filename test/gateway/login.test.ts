@@ -70,15 +70,14 @@ describe.each<PostgresVersion>(["system", "embedded"])(
     test("is refused through somebody in the middle, since it is bound to the server's certificate (invariant 17)", async () => {
       const folder = await mkdtemp(join(tmpdir(), "jitdb-middle-"));
       const [key, cert] = await makeCertificate(folder);
+      const sent: Buffer[] = [];
       const middle = createServer((socket) => {
         socket.once("data", () => {
           socket.write("S");
           const options = { isServer: true, key, cert };
-          void relayTls(new TLSSocket(socket, options), {
-            ...postgres,
-            name: "",
-            tls: { mode: "require" },
-          });
+          const client = new TLSSocket(socket, options);
+          const target = { ...postgres, name: "", tls: { mode: "require" } } as const;
+          void relayTls(client, target, (bytes) => sent.push(bytes));
         });
       });
       middle.listen(0, "127.0.0.1");
@@ -87,6 +86,7 @@ describe.each<PostgresVersion>(["system", "embedded"])(
         const { port } = middle.address() as AddressInfo;
         const rig = await rigFor(postgres, { port, tls: { mode: "require" } });
         await expect(open(rig)).rejects.toMatchObject({ code: "postgres.auth" });
+        expect(Buffer.concat(sent).toString("latin1")).toContain("SCRAM-SHA-256-PLUS\0");
         expect(await readFile(postgres.serverLog, "utf8")).toContain(
           "SCRAM channel binding check failed",
         );
@@ -239,7 +239,11 @@ describe.each<PostgresVersion>(["system", "embedded"])(
   },
 );
 
-async function relayTls(client: TLSSocket, target: Parameters<typeof connectToServer>[0]) {
+async function relayTls(
+  client: TLSSocket,
+  target: Parameters<typeof connectToServer>[0],
+  onSent: (bytes: Buffer) => void,
+) {
   const { socket } = await connectToServer(target, AbortSignal.timeout(5000));
   for (const one of [client, socket]) {
     one.on("error", () => {
@@ -247,6 +251,7 @@ async function relayTls(client: TLSSocket, target: Parameters<typeof connectToSe
       socket.destroy();
     });
   }
+  client.on("data", onSent);
   client.pipe(socket).pipe(client);
 }
 

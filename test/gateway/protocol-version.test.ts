@@ -115,6 +115,7 @@ describe.each<PostgresVersion>(["system", "embedded"])(
       const { processId, secret } = keyOf(client);
       expect(secret.length).toBe(postgres.majorVersion >= 18 ? 32 : 4);
       await client.send(encodeQuery("select pg_sleep(60)"));
+      await rig.asleep();
       const wrong = [
         secret.length > 4 ? secret.subarray(0, 4) : Uint8Array.of(...secret, 0),
         Uint8Array.of(...secret, ...secret),

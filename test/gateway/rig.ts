@@ -64,6 +64,8 @@ export interface Rig {
   records<Kind extends AuditKind>(kind: Kind): EventOf<Kind>[];
   /** Resolves with the records of a kind as soon as there are so many. */
   recorded<Kind extends AuditKind>(kind: Kind, count?: number): Promise<EventOf<Kind>[]>;
+  /** Resolves when the database runs a pg_sleep: a cancel that comes before it would be lost. */
+  asleep(): Promise<void>;
   /** Runs statements as the superuser. */
   superuser(sql: string): Promise<unknown[][]>;
   close(): Promise<void>;
@@ -203,6 +205,12 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
             resolve();
           });
         });
+      }
+    },
+    async asleep() {
+      const sleeping = "select from pg_stat_activity where wait_event = 'PgSleep'";
+      while ((await admin.query(sleeping)).rowCount === 0) {
+        // The database has not come to it yet.
       }
     },
     async superuser(sql) {

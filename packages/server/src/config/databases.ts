@@ -1,11 +1,20 @@
 // One database's section, defaults filled in: TLS, groups and schemas of its profiles.
 
-import { createHash } from "node:crypto";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { isAbsolute, resolve } from "node:path";
+import { Secret } from "@jitdb/shared/secret";
 import { isLoopback } from "./addresses.ts";
-import type { DatabaseConfig, DatabaseTlsConfig, Privileges, ProfileConfig } from "./config.ts";
+import type {
+  ClientCertificate,
+  DatabaseConfig,
+  DatabaseTlsConfig,
+  LoginMethod,
+  Privileges,
+  ProfileConfig,
+  TlsMode,
+} from "./config.ts";
 import type { ConfigDocument } from "./document.ts";
-import { readPlainFile } from "./references.ts";
+import { readPlainFile, readSecretFile } from "./references.ts";
 import { builtInProfiles, type DatabaseInput, type ProfileInput } from "./schema.ts";
 
 const descriptions: Record<Privileges, string> = {
@@ -34,6 +43,7 @@ export function resolveDatabase(
     port: input.port,
     database: input.database,
     tls: resolveTls(document, folder, name, input),
+    ...(input.login.allow.length > 0 && { allowedLogins: input.login.allow }),
     admin: input.admin,
     labels: input.labels,
     profiles: new Map(profiles.map((profile) => [profile.name, profile])),
@@ -77,34 +87,130 @@ function resolveProfile(
   };
 }
 
+/** How the gateway speaks to the database below PostgreSQL's messages, and what a login may be there. */
 function resolveTls(
   document: ConfigDocument,
   folder: string,
   name: string,
-  { host, tls }: DatabaseInput,
+  { host, tls, login }: DatabaseInput,
 ): DatabaseTlsConfig {
-  if (isAbsolute(host)) {
-    if (tls !== undefined && tls.mode !== "disable") {
-      const fix = "Take tls out: nothing leaves this machine through a Unix socket.";
-      document.error(["databases", name, "tls"], "a Unix socket carries no TLS.", fix);
-    }
+  const path = ["databases", name, "tls"];
+  const { mode, ca, cert, key } = tls ?? { mode: isAbsolute(host) ? "disable" : "verify-full" };
+  if (isAbsolute(host) && mode !== "disable") {
+    const fix = "Take tls out: nothing leaves this machine through a Unix socket.";
+    document.error(path, "a Unix socket carries no TLS.", fix);
     return { mode: "disable" };
   }
-  const { mode, ca } = tls ?? { mode: "verify-full" };
-  if (mode === "disable" && !isLoopback(host)) {
+  if (mode === "disable" && !(isAbsolute(host) || isLoopback(host))) {
     document.warning(
-      ["databases", name, "tls", "mode"],
+      [...path, "mode"],
       `rows travel to ${name} in clear text.`,
       "Use verify-full with the authority that signed the database's certificate.",
     );
   }
-  if (ca === undefined) {
-    return { mode };
+  checkLogins(document, name, { mode, hasCertificate: cert !== undefined }, login.allow);
+  const authorities = ca && readPem(document, [...path, "ca"], folder, ca, readPlainFile);
+  const client = readClientCertificate(document, path, folder, { mode, cert, key });
+  return { mode, ...(authorities && { ca: authorities.reveal() }), ...(client && { client }) };
+}
+
+/**
+ * SECURITY: whoever asks for a password in these ways gets enough to log in with, at least where it can be undone. So it
+ * has to be the database that asks.
+ */
+function checkLogins(
+  document: ConfigDocument,
+  name: string,
+  { mode, hasCertificate }: { readonly mode: TlsMode; readonly hasCertificate: boolean },
+  allowed: readonly LoginMethod[],
+): void {
+  const isVerified = mode === "verify-ca" || mode === "verify-full";
+  for (const [index, method] of allowed.entries()) {
+    const path = ["databases", name, "login", "allow", index];
+    if (mode === "disable") {
+      document.error(
+        path,
+        `the login ${method} is for TLS alone.`,
+        "Use tls: {mode: verify-full}.",
+      );
+    } else if (method === "certificate" && !(isVerified && hasCertificate)) {
+      document.error(
+        path,
+        "a login by certificate alone needs a certificate, and a database that proves who it is.",
+        "Add tls: {mode: verify-full, cert, key}.",
+      );
+    } else if (!isVerified) {
+      document.warning(
+        path,
+        `with tls mode ${mode}, whoever poses as ${name} can ask for passwords by ${method}.`,
+        "Use verify-full, or SCRAM-SHA-256.",
+      );
+    }
   }
-  const file = readPlainFile(ca, resolve(folder, ca));
+}
+
+function readClientCertificate(
+  document: ConfigDocument,
+  path: readonly string[],
+  folder: string,
+  { mode, cert, key }: NonNullable<DatabaseInput["tls"]>,
+): ClientCertificate | undefined {
+  if (cert === undefined && key === undefined) {
+    return undefined;
+  }
+  if (cert === undefined || key === undefined) {
+    const missing = cert === undefined ? "cert" : "key";
+    document.error(path, `has no ${missing}.`, "A client certificate is two files: cert and key.");
+    return undefined;
+  }
+  if (mode === "disable") {
+    document.error(path, "a client certificate is for TLS alone.", "Use mode: verify-full.");
+    return undefined;
+  }
+  const certificate = readPem(document, [...path, "cert"], folder, cert, readPlainFile);
+  const privateKey = readPem(document, [...path, "key"], folder, key, readSecretFile);
+  if (certificate === undefined || privateKey === undefined) {
+    return undefined;
+  }
+  if (!areOnePair(certificate, privateKey)) {
+    const fix = "Name both of one pair, in PEM; the key without a passphrase.";
+    document.error([...path, "key"], "is not the key of the certificate.", fix);
+    return undefined;
+  }
+  return { cert: certificate.reveal(), key: privateKey };
+}
+
+/** PEM text: what a reference gave, or what stands in the file that is named. */
+function readPem(
+  document: ConfigDocument,
+  path: readonly string[],
+  folder: string,
+  input: string | Secret,
+  read: typeof readPlainFile,
+): Secret | undefined {
+  if (input instanceof Secret && input.reveal().includes("-----BEGIN ")) {
+    return input;
+  }
+  // SECURITY: what a reference gives may be a secret of another kind, so it is not repeated as the name of a file.
+  if (input instanceof Secret) {
+    document.error(path, "what it refers to is no PEM text.", "Name the right file.");
+    return undefined;
+  }
+  const file = read(input, resolve(folder, input));
   if (!file.ok) {
-    document.error(["databases", name, "tls", "ca"], file.problem, file.fix);
-    return { mode };
+    document.error(path, file.problem, file.fix);
+    return undefined;
   }
-  return { mode, ca: file.value.reveal() };
+  return file.value;
+}
+
+function areOnePair(certificate: Secret, key: Secret): boolean {
+  try {
+    return new X509Certificate(certificate.reveal()).checkPrivateKey(
+      createPrivateKey(key.reveal()),
+    );
+  } catch {
+    // One of them is no PEM of its kind, or the key is encrypted: no pair either way.
+    return false;
+  }
 }

@@ -91,6 +91,11 @@ export function encodeCopyFail(reason: string): Uint8Array {
   return encodeMessage(frontendMessages.CopyFail, cstring(reason));
 }
 
+/** The password in clear text, or its MD5 hash as the server asks for it. */
+export function encodePasswordMessage(password: string): Uint8Array {
+  return encodeMessage(frontendMessages.PasswordMessage, cstring(password));
+}
+
 export function encodeSaslInitialResponse({ mechanism, data }: SaslInitialResponse): Uint8Array {
   return encodeMessage(
     frontendMessages.SASLInitialResponse,

@@ -3,7 +3,7 @@
 
 import { JitdbError } from "@jitdb/shared/errors";
 import pg from "pg";
-import type { DatabaseConfig, DatabaseTlsConfig } from "../../config/config.ts";
+import type { DatabaseConfig, DatabaseTlsConfig, LoginMethod } from "../../config/config.ts";
 import { quoteName } from "./quote.ts";
 
 /** Milliseconds, and connections to each database of the cluster. */
@@ -115,7 +115,7 @@ export class AdminConnection {
     if (existing !== undefined) {
       return existing;
     }
-    const { host, port, admin, tls } = this.#config;
+    const { host, port, admin, tls, allowedLogins = [] } = this.#config;
     const pool = new pg.Pool({
       host,
       port,
@@ -130,7 +130,7 @@ export class AdminConnection {
       idleTimeoutMillis: adminLimits.idleMs,
       max: adminLimits.connections,
       keepAlive: true,
-      Client: GuardedClient,
+      Client: guardedClient(tls.mode === "disable" ? [] : allowedLogins),
     });
     // An idle connection that the server closed is replaced at the next use; nobody waits for it.
     pool.on("error", () => {});
@@ -184,12 +184,15 @@ async function rolledBack(client: pg.PoolClient): Promise<boolean> {
 }
 
 function tlsOptions(tls: DatabaseTlsConfig, host: string): false | Record<string, unknown> {
-  const authorities = tls.ca === undefined ? {} : { ca: tls.ca };
+  const authorities = {
+    ...(tls.ca !== undefined && { ca: tls.ca }),
+    ...(tls.client && { cert: tls.client.cert, key: tls.client.key.reveal() }),
+  };
   switch (tls.mode) {
     case "disable":
       return false;
     case "require":
-      return { rejectUnauthorized: false };
+      return { ...authorities, rejectUnauthorized: false };
     case "verify-ca":
       // The chain is checked, the name is not: libpq's meaning of the word.
       return { ...authorities, rejectUnauthorized: true, checkServerIdentity: () => undefined };
@@ -200,20 +203,47 @@ function tlsOptions(tls: DatabaseTlsConfig, host: string): false | Record<string
 
 class InsecureLogin extends Error {}
 
-/** SECURITY: pg would hand the password to a false server that asks for it in clear text, or as an MD5 that can be cracked. */
-class GuardedClient extends pg.Client {
-  constructor(config?: pg.ClientConfig) {
-    super(config);
-    // The pool listens while a connection rests. One that breaks in use tells by its next query; without a listener that
-    // would be the end of the process, and of everybody's sessions.
-    this.on("error", () => {});
-    for (const method of ["authenticationCleartextPassword", "authenticationMD5Password"]) {
-      // Registered before pg's own listener: nothing is written to a connection that is destroyed.
-      this.connection.on(method, () =>
-        this.connection.stream.destroy(
-          new InsecureLogin("The database asks for a password without SCRAM."),
-        ),
+/** How pg tells of a server that wants a password without SCRAM, and the method that allows it. */
+const passwordRequests = {
+  authenticationCleartextPassword: "password",
+  authenticationMD5Password: "md5",
+} as const satisfies Record<string, LoginMethod>;
+
+/**
+ * SECURITY: pg would hand the password to a false server that asks for it in clear text, or as an MD5 that can be cracked. And
+ * it would take one that asks for nothing: such a server would then be handed verifiers of new users, which is all that it
+ * needs to pass for the database in their logins, too (invariant 17).
+ */
+function guardedClient(allowed: readonly LoginMethod[]) {
+  return class extends pg.Client {
+    constructor(config?: pg.ClientConfig) {
+      super(config);
+      // The pool listens while a connection rests. One that breaks in use tells by its next query; without a listener that
+      // would be the end of the process, and of everybody's sessions.
+      this.on("error", () => {});
+      let isAsked = allowed.includes("certificate");
+      // Registered before pg's own listeners: nothing is written to a connection that is destroyed.
+      for (const [event, method] of Object.entries(passwordRequests)) {
+        this.connection.on(event, () => {
+          isAsked = true;
+          this.#refuseUnless(allowed.includes(method), `It asks for a password by ${method}.`);
+        });
+      }
+      // pg checks what the server proves by it, and gives up where it is wrong.
+      this.connection.on("authenticationSASLFinal", () => {
+        isAsked = true;
+      });
+      this.connection.on("authenticationOk", () =>
+        this.#refuseUnless(isAsked, "It lets the admin role in without a password."),
       );
     }
-  }
+
+    #refuseUnless(isAllowed: boolean, why: string): void {
+      if (!isAllowed) {
+        // At once: what the server has sent behind it may be at hand already, and would count as the login's success.
+        this.connection.emit("error", new InsecureLogin(why));
+        this.connection.stream.destroy();
+      }
+    }
+  };
 }

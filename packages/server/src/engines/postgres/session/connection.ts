@@ -15,6 +15,7 @@ export interface Connection {
   readonly socket: Socket;
   /** The socket of the transport: the same one, or the one below TLS. */
   readonly transport: Socket;
+  readonly isEncrypted: boolean;
   /** Hash of the server's certificate, for channel binding; absent without TLS. */
   readonly serverEndPoint?: Uint8Array | undefined;
 }
@@ -38,10 +39,10 @@ export async function connectToServer(target: Target, signal: AbortSignal): Prom
   try {
     await once(transport, "connect", { signal: usable });
     if (isLocal || target.tls.mode === "disable") {
-      return { socket: transport, transport };
+      return { socket: transport, transport, isEncrypted: false };
     }
     const socket = await encrypt(transport, target, usable);
-    return { socket, transport, serverEndPoint: endPointOf(socket) };
+    return { socket, transport, isEncrypted: true, serverEndPoint: endPointOf(socket) };
   } catch (error) {
     transport.destroy();
     throw error instanceof JitdbError ? error : unreachable(target, error);
@@ -80,6 +81,7 @@ function tlsOptions({ host, tls }: Target): ConnectionOptions {
     // verify-ca trusts whoever the authority vouches for, under any name; verify-full leaves the check to node.
     ...(tls.mode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
     ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls.client === undefined ? {} : { cert: tls.client.cert, key: tls.client.key.reveal() }),
     host,
     ...(isIP(host) === 0 ? { servername: host } : {}),
   };

@@ -1,6 +1,7 @@
 // Logs in to a PostgreSQL server: start-up, SCRAM, and what comes before the first ReadyForQuery.
 // Source: PostgreSQL manual, "Start-up" and "SASL Authentication".
 
+import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { JitdbError } from "@jitdb/shared/errors";
 import {
@@ -15,7 +16,11 @@ import {
   parseReadyForQuery,
 } from "@jitdb/shared/postgres/backend";
 import { type Message, MessageCollector } from "@jitdb/shared/postgres/decoder";
-import { encodeSaslInitialResponse, encodeSaslResponse } from "@jitdb/shared/postgres/encoder";
+import {
+  encodePasswordMessage,
+  encodeSaslInitialResponse,
+  encodeSaslResponse,
+} from "@jitdb/shared/postgres/encoder";
 import { backendMessages } from "@jitdb/shared/postgres/messages";
 import { ScramClient } from "@jitdb/shared/postgres/scram/client";
 import {
@@ -25,7 +30,7 @@ import {
 } from "@jitdb/shared/postgres/startup";
 import { encodeMessage, encodeText } from "@jitdb/shared/postgres/writer";
 import type { Secret } from "@jitdb/shared/secret";
-import type { DatabaseConfig } from "../../../config/config.ts";
+import type { DatabaseConfig, LoginMethod } from "../../../config/config.ts";
 import { scramCrypto } from "../scram-crypto.ts";
 import { type Connection, connectToServer, unreachable } from "./connection.ts";
 import { loginRefused } from "./native-errors.ts";
@@ -35,7 +40,10 @@ import type { ScramKeyCache } from "./scram-keys.ts";
 const limits = { maxMessageLength: 65_536, maxMessages: 1000 } as const;
 
 export interface Login {
-  readonly database: Pick<DatabaseConfig, "name" | "host" | "port" | "database" | "tls">;
+  readonly database: Pick<
+    DatabaseConfig,
+    "name" | "host" | "port" | "database" | "tls" | "allowedLogins"
+  >;
   readonly user: { readonly name: string; readonly password: Secret };
   /** The protocol's version to ask for, 3.0 to 3.2. */
   readonly version: number;
@@ -80,6 +88,8 @@ class Conversation {
   readonly #connection: Connection;
   readonly #messages = new MessageCollector("backend", limits.maxMessageLength);
   #scram: ScramClient | undefined;
+  /** The password went out in a way that the configuration allows, and that proves nothing of the server. */
+  #isPasswordSent = false;
   #isAuthenticated = false;
   #version: number;
   #key: BackendKeyData | undefined;
@@ -149,8 +159,7 @@ class Conversation {
   /** True: the server is ready. */
   async #take({ type, body }: Message): Promise<boolean> {
     if (type === backendMessages.ErrorResponse) {
-      const isVerified = this.#scram?.isVerified === true;
-      throw loginRefused(this.#login.database.name, parseErrorResponse(body), isVerified);
+      throw loginRefused(this.#login.database.name, parseErrorResponse(body), this.#isProven);
     }
     if (type === backendMessages.Authentication && !this.#isAuthenticated) {
       await this.#authenticate(parseAuthentication(body));
@@ -198,9 +207,7 @@ class Conversation {
     const { socket, serverEndPoint } = this.#connection;
     switch (request.kind) {
       case "sasl": {
-        if (this.#scram !== undefined) {
-          throw refusedServer("it began the authentication twice");
-        }
+        this.#checkIsFirst();
         const { mechanisms } = request;
         const scram = new ScramClient(scramCrypto, { mechanisms, serverEndPoint });
         this.#scram = scram;
@@ -219,16 +226,56 @@ class Conversation {
       case "sasl-final":
         this.#begun().verify(request.data);
         return;
+      case "cleartext":
+        this.#sendPassword("password", (password) => password);
+        return;
+      case "md5":
+        this.#sendPassword("md5", (password) =>
+          md5Password(this.#login.user.name, password, request.salt),
+        );
+        return;
       case "ok":
         // SECURITY: a server that lets us in without proof of the verifier is not the database, or asks nobody (invariant 17).
-        if (this.#scram?.isVerified !== true) {
+        if (this.#scram === undefined && !this.#isPasswordSent && !this.#allows("certificate")) {
           throw refusedServer("it asked for no password");
+        }
+        if (this.#scram?.isVerified === false) {
+          throw refusedServer("it did not prove that it knows the password");
         }
         this.#isAuthenticated = true;
         return;
       default:
-        // SECURITY: the password must not go to whoever asks for it in the clear or by a hash that can be broken.
-        throw refusedServer(`it asked for the login ${request.kind} instead of SCRAM-SHA-256`);
+        throw refusedServer("it asked for a login that is not supported");
+    }
+  }
+
+  /** Whether the server has proved who it is: by SCRAM, or by a certificate that was verified. */
+  get #isProven(): boolean {
+    const isCertified = this.#login.database.tls.mode.startsWith("verify-");
+    return this.#scram?.isVerified === true || (this.#isAuthenticated && isCertified);
+  }
+
+  /** SECURITY: the password must not go to whoever asks for it in the clear or by a hash that can be broken (invariant 17). */
+  #sendPassword(method: "password" | "md5", answer: (password: string) => string): void {
+    if (!this.#allows(method)) {
+      throw refusedServer(`it asked for the login ${method} instead of SCRAM-SHA-256`);
+    }
+    this.#checkIsFirst();
+    this.#isPasswordSent = true;
+    const { user } = this.#login;
+    this.#connection.socket.write(encodePasswordMessage(answer(user.password.reveal())));
+  }
+
+  /** Checked once more than by the configuration: what is allowed is allowed under TLS. */
+  #allows(method: LoginMethod): boolean {
+    return (
+      this.#connection.isEncrypted && this.#login.database.allowedLogins?.includes(method) === true
+    );
+  }
+
+  #checkIsFirst(): void {
+    if (this.#scram !== undefined || this.#isPasswordSent) {
+      throw refusedServer("it began the authentication twice");
     }
   }
 
@@ -238,6 +285,13 @@ class Conversation {
     }
     return this.#scram;
   }
+}
+
+/** Source: PostgreSQL manual, "Start-up", AuthenticationMD5Password. */
+function md5Password(user: string, password: string, salt: Uint8Array): string {
+  const md5 = (...parts: (string | Uint8Array)[]) =>
+    parts.reduce((hash, part) => hash.update(part), createHash("md5")).digest("hex");
+  return `md5${md5(md5(password, user), salt)}`;
 }
 
 /** The next bytes, or undefined when there will be none. The socket is paused before and after. */
