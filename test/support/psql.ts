@@ -29,7 +29,10 @@ export interface ScriptRunner {
 }
 
 /** Skips where a program of PostgreSQL's is missing, with a reason for the closing line; fails where nothing may be missing. */
-export function requireProgram(program: "psql" | "pgbench", context: TestContext): void {
+export function requireProgram(
+  program: "psql" | "pgbench" | "pg_dump" | "pg_restore",
+  context: TestContext,
+): void {
   if (findProgram(program) !== undefined) {
     return;
   }
