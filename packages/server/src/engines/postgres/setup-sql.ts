@@ -60,6 +60,10 @@ function roles(admin: string, profiles: readonly ProfileConfig[], verifier?: str
     createRole(keeperRole, "NOLOGIN", "inherits what grants leave behind; no rights, no members"),
     createRole(markerRole, "NOLOGIN", "marks the users of grants, for pg_hba.conf"),
     ...groups,
+    "-- Before version 16 a user can become its group and give it a password.",
+    ...[keeperRole, markerRole, ...profiles.map(({ group }) => group)].map(
+      (role) => `ALTER ROLE ${quoteName(role)} NOLOGIN PASSWORD NULL;`,
+    ),
     `ALTER ROLE ${quoteName(admin)} LOGIN CREATEROLE${password};`,
   ].join("\n");
 }

@@ -4,7 +4,7 @@
 import pg from "pg";
 import type { Obstacle, StepResult, UserRef } from "../../../credentials/executor.ts";
 import type { AdminConnection, AdminTransaction } from "../admin-connection.ts";
-import { keeperRole } from "../group-roles.ts";
+import { keeperRole, markerRole } from "../group-roles.ts";
 import { quoteName } from "../quote.ts";
 import { attempt, joinResults, sqlstates } from "./attempt.ts";
 import { restoreGroup } from "./group.ts";
@@ -44,7 +44,10 @@ export async function cleanLeftovers(
   }
   const { group, database } = options;
   // While the user is there: through it the admin may do what a member of the group may.
-  const results = group === undefined ? [] : [await restoreGroup(connection, group, database)];
+  const results: StepResult[] = [];
+  for (const role of group === undefined ? [markerRole] : [group, markerRole]) {
+    results.push(await restoreGroup(connection, role, database));
+  }
   for (const { name, connectable } of found.databases) {
     results.push(
       name !== null && connectable

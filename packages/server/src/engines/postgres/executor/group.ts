@@ -1,5 +1,5 @@
-// A grant can change what belongs to its profile's group: its default privileges on every version, its settings by SET ROLE
-// before 16. A group has neither after its set-up, so the end of every grant takes both away.
+// A grant can change what belongs to the roles that it is a member of: their default privileges on every version, their
+// settings by SET ROLE before 16. Both of ours have neither after their set-up, so the end of every grant takes both away.
 
 import type { StepResult } from "../../../credentials/executor.ts";
 import type { AdminConnection, AdminTransaction, Row } from "../admin-connection.ts";
@@ -10,7 +10,6 @@ interface ChangeRow extends Row {
   readonly kind: "settings" | "default privileges";
   /** Null: settings for all databases. */
   readonly database: string | null;
-  readonly connectable: boolean;
 }
 
 const changesSql = `
@@ -22,11 +21,14 @@ WITH found AS (
     WHERE r.rolname = $1 AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
       AND s.classid = 'pg_catalog.pg_default_acl'::pg_catalog.regclass AND s.deptype = 'o'
 )
-SELECT f.kind, d.datname AS database,
-  coalesce(d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT'), false) AS connectable
-FROM found f LEFT JOIN pg_catalog.pg_database d ON d.oid = f.database`;
+SELECT f.kind, d.datname AS database
+FROM found f LEFT JOIN pg_catalog.pg_database d ON d.oid = f.database
+WHERE f.kind = 'settings' OR d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT')`;
 
-/** What a group owns is not among it: objects do not tell which grant made them. */
+/**
+ * What a group owns is not among it: objects do not tell which grant made them. Neither does any of this keep a user from
+ * being gone; what stays is found by the comparison that follows each end.
+ */
 export async function restoreGroup(
   connection: AdminConnection,
   group: string,
@@ -36,7 +38,7 @@ export async function restoreGroup(
     transaction.query<ChangeRow>(changesSql, [group]),
   );
   const results: StepResult[] = [];
-  for (const { kind, database, connectable } of changes) {
+  for (const { kind, database } of changes) {
     const isSettings = kind === "settings";
     const place = isSettings ? home : (database ?? home);
     // What a superuser would run if the admin is refused; narrowed down as soon as it is known.
@@ -47,16 +49,13 @@ export async function restoreGroup(
         what: `take back the ${kind} of ${group}${where}`,
         remedy: () => ({ database: place, statements }),
         work: () =>
-          connection.transaction(
-            async (transaction) => {
-              statements = isSettings ? statements : await revokeStatements(transaction, group);
-              for (const statement of statements) {
-                await transaction.query(statement);
-              }
-              return statements.length === 0 ? [] : [`took back the ${kind} of ${group}${where}`];
-            },
-            isSettings || !connectable ? home : place,
-          ),
+          connection.transaction(async (transaction) => {
+            statements = isSettings ? statements : await revokeStatements(transaction, group);
+            for (const statement of statements) {
+              await transaction.query(statement);
+            }
+            return statements.length === 0 ? [] : [`took back the ${kind} of ${group}${where}`];
+          }, place),
       }),
     );
   }
