@@ -260,6 +260,7 @@ function liveGrant(): GrantView {
     user: "ready",
     userProblem: null,
     openSessions: 0,
+    traces: "pending",
     drainingUntil: null,
   };
 }

@@ -190,9 +190,13 @@ describe.each(["system", "embedded"] as const)("comparisons on the %s PostgreSQL
   });
 
   test("knows which profiles can leave traces as soon as the database answers (invariant 33)", async () => {
-    expect(service.waysToLeaveTraces("prod-orders", "admin")).toBeUndefined();
+    const asConfigured = service.waysToLeaveTraces("prod-orders", "admin");
+    expect(asConfigured).toEqual(["can make objects in app"]);
+    await fixture.superuser("GRANT CREATE ON SCHEMA app TO jitdb_orders_read_write");
     await service.tick();
+    await fixture.superuser("REVOKE CREATE ON SCHEMA app FROM jitdb_orders_read_write");
+    expect(service.waysToLeaveTraces("prod-orders", "read-write")).not.toEqual([]);
     expect(service.waysToLeaveTraces("prod-orders", "read-only")).toEqual([]);
-    expect(service.waysToLeaveTraces("prod-orders", "admin")?.[0]).toBe("can make objects in app");
+    expect(service.waysToLeaveTraces("prod-orders", "admin")[0]).toBe("can make objects in app");
   });
 });

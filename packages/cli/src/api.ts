@@ -17,6 +17,7 @@ import {
 } from "@jitdb/shared/api/audit";
 import { type ServerEvent, serverEvent } from "@jitdb/shared/api/events";
 import { deviceList, deviceView, meView } from "@jitdb/shared/api/people";
+import { grantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
 import type { z } from "zod";
@@ -44,8 +45,10 @@ export interface Api {
   approve(id: string, input: Approval): Answer<typeof requestView>;
   deny(id: string, input: { readonly reason: string }): Answer<typeof requestView>;
   withdraw(id: string): Answer<typeof requestView>;
-  grants(query: Query<typeof grantQuery>): Answer<typeof grantList>;
+  grants(query: GrantQuery): Answer<typeof grantList>;
   grant(id: string): Answer<typeof grantView>;
+  grantDetail(id: string): Answer<typeof grantDetail>;
+  signTraces(id: string, input: Signature): Answer<typeof grantDetail>;
   revoke(id: string, input: { readonly reason: string }): Answer<typeof grantView>;
   sessions(query: SessionQuery): Answer<typeof sessionList>;
   audit(query: Query<typeof auditQuery>): Answer<typeof auditList>;
@@ -64,6 +67,17 @@ export interface Approval {
   readonly durationSeconds?: number | undefined;
   readonly comment: string;
 }
+
+export interface Signature {
+  /** Of the detail that the person was shown. */
+  readonly digest: string;
+  readonly comment: string;
+}
+
+/** In a query string `openTraces` is text. */
+export type GrantQuery = Omit<Query<typeof grantQuery>, "openTraces"> & {
+  readonly openTraces?: boolean;
+};
 
 /** In a query string `open` is text. */
 export type SessionQuery = Omit<Query<typeof sessionQuery>, "open"> & { readonly open?: boolean };
@@ -137,12 +151,20 @@ export class HttpApi implements Api {
     return this.#post(`/requests/${encodeURIComponent(id)}/withdraw`, requestView, {});
   }
 
-  grants(query: Query<typeof grantQuery>) {
+  grants(query: GrantQuery) {
     return this.#get("/grants", grantList, query);
   }
 
   grant(id: string) {
     return this.#get(`/grants/${encodeURIComponent(id)}`, grantView);
+  }
+
+  grantDetail(id: string) {
+    return this.#get(`/grants/${encodeURIComponent(id)}/detail`, grantDetail);
+  }
+
+  signTraces(id: string, input: Signature) {
+    return this.#post(`/grants/${encodeURIComponent(id)}/sign`, grantDetail, input);
   }
 
   revoke(id: string, input: { readonly reason: string }) {

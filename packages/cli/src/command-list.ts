@@ -78,7 +78,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "grants",
-    summary: "list grants",
+    summary: "list grants, show one, sign what it left behind",
     load: async () => (await import("./commands/grants.ts")).grantsCommand,
   },
   {

@@ -148,6 +148,7 @@ export function sampleRequest(over: Partial<RequestView> = {}): RequestView {
     state: "pending",
     policy: "production",
     device: { label: "alice-laptop (linux)", confirmed: true },
+    leavesTraces: [],
     approvals: { needed: 1, given: [], groups: ["dba"] },
     createdAt: instant(-180),
     lapsesAt: instant(86_220),
@@ -179,6 +180,7 @@ export function sampleGrant(over: Partial<GrantView> = {}): GrantView {
     user: "ready",
     userProblem: null,
     openSessions: 1,
+    traces: "pending",
     drainingUntil: null,
     ...over,
   };
@@ -195,6 +197,7 @@ export function sampleDatabase(over: Partial<DatabaseView> = {}): DatabaseView {
         description: "SELECT on the named schemas",
         maxDurationSeconds: 7200,
         approval: "required",
+        leavesTraces: [],
       },
     ],
     ...over,

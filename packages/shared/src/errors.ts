@@ -96,6 +96,7 @@ export const catalogue = {
   "grant.unknown": forms(404, "42501", 1142, 4404, notFound, "List yours with `jitdb grants`."),
   "grant.expired": forms(410, "57P01", 1053, 4410, ended, "Ask again with `jitdb request <database> --for 30m`."),
   "grant.revoked": forms(410, "57P01", 1053, 4410, ended, "Talk to who revoked it, or ask again with `jitdb request`."),
+  "traces.not_open": forms(409, "55000", 1105, 4409, conflict, "See it with `jitdb grants show <id>`."),
   "audit.unavailable": forms(503, "58030", 1105, 1011, internal, "Nothing ran. An administrator checks the disk of the audit journal."),
   "limit.reached": forms(429, "53300", 1040, 1013, conflict, "Close what you no longer use, then try again."),
   "store.held": forms(409, "55006", 1105, 1011, conflict, "Stop the other server first, or start it with another data folder."),

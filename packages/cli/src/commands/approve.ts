@@ -51,6 +51,13 @@ export async function runApprove(context: Context, options: ApproveOptions): Pro
   terminal.say(line`Your approval counts; ${missing} more ${approvals} needed.`);
 }
 
+/** So that an approver knows that there may be something to sign afterwards. */
+function sayWhatItCanLeave(terminal: Terminal, { leavesTraces }: RequestView): void {
+  if (leavesTraces.length > 0) {
+    terminal.say(line`traces: this profile can leave some; a grant ${leavesTraces.join(", and ")}`);
+  }
+}
+
 /** What is decided on, so that an approver sees it even when the id came by chat. */
 export function sayWhatIsAsked(terminal: Terminal, request: RequestView): void {
   const { person, database, profile, device, reason } = request;
@@ -60,4 +67,5 @@ export function sayWhatIsAsked(terminal: Terminal, request: RequestView): void {
   terminal.say(
     line`device: ${device.label}${device.confirmed ? "" : ", never confirmed before: an approval confirms it"}`,
   );
+  sayWhatItCanLeave(terminal, request);
 }

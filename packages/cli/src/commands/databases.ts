@@ -23,6 +23,11 @@ const columns: readonly Column<Row>[] = [
   { heading: "AT MOST", show: ({ profile }) => formatDuration(profile.maxDurationSeconds * 1000) },
   { heading: "APPROVAL", show: ({ profile }) => profile.approval },
   { heading: "WHAT IT GIVES", spare: true, show: ({ profile }) => profile.description },
+  {
+    heading: "LEAVES TRACES",
+    show: ({ profile }) => (profile.leavesTraces.length > 0 ? "yes" : ""),
+    plain: ({ profile }) => (profile.leavesTraces.length > 0 ? "yes" : "no"),
+  },
 ];
 
 export const databasesCommand: CommandModule = {

@@ -31,7 +31,7 @@ const rows: Row[] = [
     terminal:
       "DATABASE     ENGINE    PROFILE    AT MOST  APPROVAL  WHAT IT GIVES\n" +
       "prod-orders  postgres  read-only  2h       required  SELECT on the named schemas\n",
-    pipe: "prod-orders\tpostgres\tread-only\t2h\trequired\tSELECT on the named schemas\n",
+    pipe: "prod-orders\tpostgres\tread-only\t2h\trequired\tSELECT on the named schemas\tno\n",
   },
   {
     argv: ["requests"],
@@ -47,7 +47,7 @@ const rows: Row[] = [
     terminal:
       "ID                WHO    DATABASE     PROFILE    STATE   ENDS    USER   SESSIONS\n" +
       "grt_7k2m9x4qab3d  alice  prod-orders  read-only  active  in 29m  ready  1\n",
-    pipe: "grt_7k2m9x4qab3d\talice\tprod-orders\tread-only\tactive\t2026-11-23T12:29:00.000Z\tready\t1\t\n",
+    pipe: "grt_7k2m9x4qab3d\talice\tprod-orders\tread-only\tactive\t2026-11-23T12:29:00.000Z\tready\t1\t\tpending\n",
   },
   {
     argv: ["sessions"],

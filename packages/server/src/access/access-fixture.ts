@@ -66,6 +66,8 @@ export async function createAccessFixture(
       async drain() {},
     },
     config: { databases: new Map(databases.map((one) => [one.name, one])), policies },
+    waysToLeaveTraces: (_database, profile) =>
+      profile === "admin" ? ["can make objects in app"] : [],
     planUser: (tx, plan) =>
       planUser(tx, { ...plan, installation: "test", keyId: "key-1" }, { clock, random }),
   };

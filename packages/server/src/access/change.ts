@@ -18,6 +18,8 @@ export interface AccessPorts {
   readonly trail: Pick<AuditTrail, "stage" | "drain">;
   readonly config: Pick<Config, "databases" | "policies">;
   readonly planUser: PlanUser;
+  /** How a grant on a profile of a database can leave something behind; empty: it cannot. */
+  readonly waysToLeaveTraces: (database: string, profile: string) => readonly string[];
 }
 
 /** Writes the ephemeral user of a new grant into the ledger, in the grant's own transaction. */

@@ -1,12 +1,15 @@
 // Access as the rest of the server uses it: asking, deciding, ending, and what of it a caller may see.
 
 import type { DatabaseView, GrantView, RequestView } from "@jitdb/shared/api/access";
+import type { GrantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { RequestId } from "@jitdb/shared/ids";
 import type { EventOf } from "../audit/record.ts";
 import type { Caller } from "../identity/caller.ts";
 import { type AccessPorts, type Change, makeChange } from "./change.ts";
+import { describeGrant } from "./grants/detail.ts";
 import { type EndedGrant, endDueGrants, revoke } from "./grants/end.ts";
+import { type Signature, signTraces } from "./grants/traces.ts";
 import { type GrantQuery, getGrant, listGrants } from "./grants/views.ts";
 import type { Page } from "./paging.ts";
 import { Policies } from "./policy.ts";
@@ -49,6 +52,7 @@ export class AccessService {
           maxDurationSeconds: Math.floor(policy.maxDurationMs / 1000),
           approval:
             policy.approval.kind === "automatic" ? ("automatic" as const) : ("required" as const),
+          leavesTraces: [...this.#ports.waysToLeaveTraces(database.name, profile)],
         }));
         const { name, engine, labels } = database;
         return profiles.length === 0 ? [] : [{ name, engine, labels: { ...labels }, profiles }];
@@ -98,6 +102,14 @@ export class AccessService {
     return await this.getGrant(caller, grantId);
   }
 
+  /** Says that the caller has looked at what a grant left behind. */
+  async sign(caller: Caller, grantId: string, signature: Signature): Promise<GrantDetail> {
+    await this.#change(caller, { grant: grantId, action: "sign" }, (change) =>
+      signTraces(change, caller, grantId, signature),
+    );
+    return await this.describeGrant(caller, grantId);
+  }
+
   /**
    * Writes down what time has decided: lapses requests, ends grants. Calls beside each other share the work.
    * Its records stay staged: whoever calls it first ends the sessions of what it returns, and drains the trail after
@@ -112,12 +124,13 @@ export class AccessService {
 
   async getRequest(caller: Caller, id: string): Promise<RequestView> {
     const { store, clock } = this.#ports;
-    return await getRequest(store.db, clock.now(), caller, id);
+    return this.#withWays(await getRequest(store.db, clock.now(), caller, id));
   }
 
   async listRequests(caller: Caller, query: RequestQuery): Promise<Page<RequestView>> {
     const { store, clock } = this.#ports;
-    return await listRequests(store.db, clock.now(), caller, query);
+    const { rows, next } = await listRequests(store.db, clock.now(), caller, query);
+    return { rows: rows.map((row) => this.#withWays(row)), next };
   }
 
   async getGrant(caller: Caller, id: string): Promise<GrantView> {
@@ -125,9 +138,21 @@ export class AccessService {
     return await getGrant(store.db, config.databases, caller, id);
   }
 
+  /** Everything about a grant that the caller may see. */
+  async describeGrant(caller: Caller, id: string): Promise<GrantDetail> {
+    const grant = await this.getGrant(caller, id);
+    const request = await this.getRequest(caller, grant.requestId);
+    return await describeGrant(this.#ports.store.db, caller, grant, request);
+  }
+
   async listGrants(caller: Caller, query: GrantQuery): Promise<Page<GrantView>> {
     const { store, config } = this.#ports;
     return await listGrants(store.db, config.databases, caller, query);
+  }
+
+  #withWays(request: RequestView): RequestView {
+    const { database, profile } = request;
+    return { ...request, leavesTraces: [...this.#ports.waysToLeaveTraces(database, profile)] };
   }
 
   async #change<T>(

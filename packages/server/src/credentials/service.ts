@@ -180,11 +180,14 @@ export class Credentials {
   }
 
   /**
-   * How a grant on a profile can leave traces: each completes "A grant …", none is the good case. Undefined as long as
-   * the database has not been asked.
+   * How a grant on a profile can leave traces: each completes "A grant …", none is the good case. What the configuration
+   * says as long as the database has not been asked.
    */
-  waysToLeaveTraces(databaseName: string, profile: string): readonly string[] | undefined {
-    return this.#ways.get(databaseName)?.byProfile[profile];
+  waysToLeaveTraces(databaseName: string, profile: string): readonly string[] {
+    const known = this.#ways.get(databaseName)?.byProfile[profile];
+    const configured = this.#ports.config.databases.get(databaseName)?.profiles.get(profile);
+    const can = configured?.privileges === "admin";
+    return known ?? (can ? [`can make objects in ${configured.schemas.join(", ")}`] : []);
   }
 
   async #learnWays(name: string, now: number): Promise<void> {

@@ -9,6 +9,8 @@ export const profileView = z.object({
   /** The longest duration that this person may ask for. */
   maxDurationSeconds: z.number().int(),
   approval: z.enum(["automatic", "required"]),
+  /** How a grant can leave something behind, each completing "A grant …"; empty: it cannot. */
+  leavesTraces: z.array(z.string()).default([]),
 });
 
 export const databaseView = z.object({
@@ -44,6 +46,8 @@ export const requestView = z.object({
   state: requestState,
   policy: z.string(),
   device: z.object({ label: z.string(), confirmed: z.boolean() }),
+  /** How a grant on the profile can leave something behind, each completing "A grant …"; empty: it cannot. */
+  leavesTraces: z.array(z.string()).default([]),
   approvals: z.object({
     needed: z.number().int(),
     given: z.array(z.object({ person: name, at: instant, comment: z.string() })),
@@ -100,6 +104,11 @@ export const grantView = z.object({
   /** Why the user is not ready or not gone, in words for its owner; never an address or admin name. */
   userProblem: z.string().nullable(),
   openSessions: z.number().int(),
+  /**
+   * What it left behind: not compared yet, nothing, something that waits for a signature, something that was signed.
+   * unknown: it was never compared.
+   */
+  traces: z.enum(["pending", "none", "open", "signed", "unknown"]).default("unknown"),
   /** The grant's time is over, and until then the open sessions may finish their transactions; null where none does. */
   drainingUntil: instant.nullable().default(null),
 });
@@ -109,5 +118,7 @@ export const grantQuery = page.extend({
   /** mine: the caller's; all: what the caller may see (approvers and administrators). */
   scope: z.enum(["mine", "all"]).default("mine"),
   state: z.enum(["active", "ended"]).optional(),
+  /** Those that left something which nobody has signed. */
+  openTraces: z.stringbool().optional(),
 });
 export const revokeInput = z.object({ reason: sentence.default("") });

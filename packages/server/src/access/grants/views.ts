@@ -6,7 +6,7 @@ import { type ExpressionBuilder, type Kysely, type Selectable, sql } from "kysel
 import type { z } from "zod";
 import type { Config } from "../../config/config.ts";
 import type { Caller } from "../../identity/caller.ts";
-import type { Tables } from "../../store/tables.ts";
+import type { ComparisonState, Tables } from "../../store/tables.ts";
 import { type Page, pageOf, parseCursor } from "../paging.ts";
 import { isApprover } from "../requests/views.ts";
 
@@ -21,7 +21,7 @@ export async function listGrants(
   db: Kysely<Tables>,
   databases: Databases,
   caller: Caller,
-  { scope, state, limit, after }: GrantQuery,
+  { scope, state, openTraces, limit, after }: GrantQuery,
 ): Promise<Page<GrantView>> {
   let query = selectGrants(db)
     .where((where) => (scope === "mine" ? isOwn(where, caller) : isVisible(where, caller)))
@@ -30,6 +30,11 @@ export async function listGrants(
     .limit(limit + 1);
   if (state !== undefined) {
     query = query.where("grants.state", "=", state);
+  }
+  if (openTraces === true) {
+    query = query.where("grants.id", "in", (select) =>
+      select.selectFrom("comparisons").select("grant_id").where("comparisons.state", "=", "open"),
+    );
   }
   if (after !== undefined) {
     const { at, id } = parseCursor(after);
@@ -106,6 +111,11 @@ async function toViews(
     .select(["grants.id", "people.name"])
     .where("grants.id", "in", ids)
     .execute();
+  const comparisons = await db
+    .selectFrom("comparisons")
+    .select(["grant_id", "state"])
+    .where("grant_id", "in", ids)
+    .execute();
   return rows.map((row) => {
     const user = users.find(({ grant_id }) => grant_id === row.id);
     const openSessions = Number(sessions.find(({ grant_id }) => grant_id === row.id)?.count ?? 0);
@@ -128,6 +138,7 @@ async function toViews(
       user: userState(row, user),
       userProblem: userProblem(user),
       openSessions,
+      traces: tracesState(user, comparisons.find(({ grant_id }) => grant_id === row.id)?.state),
       drainingUntil: drainingUntil(row, openSessions),
     };
   });
@@ -153,6 +164,27 @@ function userState(grant: GrantRow, user: LedgerRow | undefined): GrantView["use
       return grant.state === "ended" ? "ending" : "preparing";
   }
 }
+
+/** Without a snapshot of its beginning nothing can be compared; a user that was never made left nothing. */
+function tracesState(
+  user: LedgerRow | undefined,
+  comparison: ComparisonState | undefined,
+): GrantView["traces"] {
+  if (comparison !== undefined) {
+    return comparisonStates[comparison];
+  }
+  if (user?.oid == null) {
+    return user?.state === "dropped" ? "none" : "pending";
+  }
+  return "unknown";
+}
+
+const comparisonStates = {
+  taken: "pending",
+  clean: "none",
+  open: "open",
+  signed: "signed",
+} as const satisfies Record<ComparisonState, GrantView["traces"]>;
 
 /** SECURITY: words of our own; the ledger's error may name addresses and the admin role. */
 function userProblem(user: LedgerRow | undefined): string | null {

@@ -35,6 +35,7 @@ describe("asking", () => {
       state: "pending",
       policy: "prod-read",
       device: { label: "jitdb on alice", confirmed: true },
+      leavesTraces: [],
       approvals: { needed: 1, given: [], groups: ["leads"] },
       createdAt: "2026-01-01T00:00:00.000Z",
       lapsesAt: "2026-01-02T00:00:00.000Z",

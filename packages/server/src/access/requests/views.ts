@@ -149,6 +149,8 @@ async function toViews(
       state: row.state,
       policy: row.policy,
       device: { label: row.device_label, confirmed: row.device_confirmed_at !== null },
+      // What is known of the profile's database now is not the store's to say.
+      leavesTraces: [],
       approvals: {
         needed: row.approvals_needed,
         given: given.map(({ person_name, at, comment }) => ({

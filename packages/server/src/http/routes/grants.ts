@@ -1,6 +1,7 @@
-// /grants: what the caller may use, and ending it early.
+// /grants: what the caller may use, ending it early, and signing what it left behind.
 
 import { grantList, grantQuery, grantView, revokeInput } from "@jitdb/shared/api/access";
+import { grantDetail, signInput } from "@jitdb/shared/api/traces";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
@@ -24,6 +25,18 @@ export function grantRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "ac
 
   app.get("/grants/:id", { schema: { params: byId, response: answer } }, (request) =>
     access.getGrant(callerOf(request), request.params.id),
+  );
+
+  app.get(
+    "/grants/:id/detail",
+    { schema: { params: byId, response: { 200: grantDetail } } },
+    (request) => access.describeGrant(callerOf(request), request.params.id),
+  );
+
+  app.post(
+    "/grants/:id/sign",
+    { schema: { params: byId, body: signInput, response: { 200: grantDetail } } },
+    (request) => access.sign(callerOf(request), request.params.id, request.body),
   );
 
   app.post(
