@@ -38,7 +38,9 @@ export async function authorizeOpen(
     throw new JitdbError("grant.unknown", `You have no grant ${grantId}.`);
   }
   // The clock decides, not the sweep: a grant is over at its end, also before somebody wrote it down.
-  if (grant.end === "revoked" || clock.now() >= usableUntil(grant, kind)) {
+  // And what was written down stays: a clock that steps back opens nothing again.
+  const hasEnded = kind === "session" ? grant.end !== null : grant.end === "revoked";
+  if (hasEnded || clock.now() >= usableUntil(grant, kind)) {
     throw endedError(grant);
   }
   // SECURITY: a phished login is a new device of the same person; without this it would walk in on their live grants.
