@@ -34,11 +34,19 @@ test("writes the records of a turn once, then forwards, then sends (invariant 20
   expect(calls).toEqual(["flush", "forward one recorded", "forward two recorded", "send"]);
 });
 
-test("sends what needs no record before it writes outcomes", async () => {
+test("sends what needs no record at once, and writes outcomes soon", async () => {
   const { calls, turn, sender } = createTurn();
   turn.send(sender);
   await nextTurn();
-  expect(calls).toEqual(["send", "flush"]);
+  expect(calls).toEqual(["send"]);
+  await expect.poll(() => calls, { interval: 5 }).toEqual(["send", "flush"]);
+});
+
+test("writes at the end of the turn what it is asked to, without a statement", async () => {
+  const { calls, turn } = createTurn();
+  turn.flush();
+  await nextTurn();
+  expect(calls).toEqual(["flush"]);
 });
 
 test("tells everybody who waits that nothing was recorded (invariant 20)", async () => {

@@ -15,11 +15,16 @@ export interface Sender {
   send(): void;
 }
 
+/** Outcomes alone wait so long for a statement whose write takes them along. */
+const outcomeRestMs = 20;
+
 export class Turn {
   readonly #journal: Pick<Journal, "flush">;
   #forwarders = new Set<Forwarder>();
   #senders = new Set<Sender>();
   #isScheduled = false;
+  #flushesNow = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(journal: Pick<Journal, "flush">) {
     this.#journal = journal;
@@ -39,6 +44,7 @@ export class Turn {
 
   /** Writes what was appended at the end of this turn; nobody waits for it. */
   flush(): void {
+    this.#flushesNow = true;
     this.#schedule();
   }
 
@@ -64,10 +70,17 @@ export class Turn {
     }
     // Outcomes alone: the client need not wait for them. What can't be written stays buffered, and stops the next statement.
     this.#send();
-    this.#flush();
+    if (this.#flushesNow) {
+      this.#flush();
+    } else {
+      this.#timer ??= setTimeout(() => this.#flush(), outcomeRestMs).unref();
+    }
   }
 
   #flush(): JitdbError | undefined {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#flushesNow = false;
     try {
       this.#journal.flush();
       return undefined;

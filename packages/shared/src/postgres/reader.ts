@@ -88,7 +88,11 @@ export class BodyReader {
     if (count * minItemBytes > this.remaining) {
       throw this.malformed(`it counts ${count} items in ${this.remaining} bytes`);
     }
-    return Array.from({ length: count }, item);
+    const items: T[] = [];
+    for (let index = 0; index < count; index += 1) {
+      items.push(item());
+    }
+    return items;
   }
 
   /** Ends the reading: bytes that no field claims are refused, as the server does. */

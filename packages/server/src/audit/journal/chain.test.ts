@@ -35,6 +35,11 @@ describe("the canonical form", () => {
     expect(JSON.parse(canonicalJson(value))).toEqual(value);
   });
 
+  it("refuses fields whose order JavaScript decides", () => {
+    expect(() => canonicalJson({ 10: 1, 9: 2 })).toThrow(RangeError);
+    expect(() => canonicalJson(JSON.parse('{"__proto__":"x"}'))).toThrow(RangeError);
+  });
+
   it.each([[Number.NaN], [Number.POSITIVE_INFINITY], [1n], [() => 0]])("refuses %s", (value) => {
     expect(() => canonicalJson({ value })).toThrow(RangeError);
   });

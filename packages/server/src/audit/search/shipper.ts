@@ -8,7 +8,8 @@ import type { Journal } from "../journal.ts";
 
 /** Records of one loop turn after the other go together: the store is asked about twenty times a second at most. */
 const restMs = 50;
-const rowsPerInsert = 100;
+/** Rows that go together, in one transaction. */
+const rowsPerInsert = 500;
 
 export interface AuditShipperOptions {
   readonly store: Store;

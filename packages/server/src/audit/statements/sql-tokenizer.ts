@@ -204,8 +204,14 @@ export class SqlTokenizer {
     if (next === quote && (word === "e" || word === "n" || word === "b" || word === "x")) {
       return this.#start("string", start, end + 1, word === "e" ? "escape" : this.#plain);
     }
-    if (word === "u" && next === ampersand && this.#byte(end + 1) === quote) {
-      return this.#start("string", start, end + 2);
+    if (word === "u" && next === ampersand) {
+      const third = this.#byte(end + 1);
+      if (third === undefined && !this.#final) {
+        return undefined;
+      }
+      if (third === quote) {
+        return this.#start("string", start, end + 2);
+      }
     }
     this.#position = end;
     return { kind: "word", start, end, word };
