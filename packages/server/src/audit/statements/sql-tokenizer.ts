@@ -44,6 +44,8 @@ export type Quoting = "plain" | "escape" | "dollar";
 
 /** A longer string, comment or name is passed over, not kept. */
 const maxTokenBytes = 1024 * 1024;
+/** The same of names, of which the server takes 63 bytes. Each piece of a long one is copied behind what there is of it. */
+const maxNameBytes = 64 * 1024;
 
 const code = (character: string) => character.charCodeAt(0);
 const quote = code("'");
@@ -79,6 +81,8 @@ export class SqlTokenizer {
   #position = 0;
   #final = false;
   #open: Open | undefined;
+  /** A name that reaches the window's end, and how far it was read: a long one must not be read anew with every piece. */
+  #name = { start: -1, at: -1 };
 
   constructor({ encoding, standardStrings }: SqlSyntax) {
     this.#leadByte = leadBytes(encoding);
@@ -224,15 +228,16 @@ export class SqlTokenizer {
 
   /** End of the name at `from`; undefined if it may go on behind the window. */
   #wordEnd(from: number, withDollar: boolean): number | undefined {
-    let at = from;
+    let at = this.#name.start === from ? this.#name.at : from;
     for (let byte = this.#byte(at); byte !== undefined; byte = this.#byte(at)) {
       if (!isWordByte(byte) && !(withDollar && byte === dollar)) {
         return at;
       }
       at += this.#leadByte(byte) ? 2 : 1;
     }
+    this.#name = { start: from, at };
     const windowEnd = this.#base + this.#window.length;
-    return this.#final || windowEnd - from > maxTokenBytes ? windowEnd : undefined;
+    return this.#final || windowEnd - from > maxNameBytes ? windowEnd : undefined;
   }
 
   #findEnd(open: Open): number | undefined {
