@@ -108,6 +108,8 @@ export class Bench {
       };
     } finally {
       await world.close();
+      // Of a script that failed nothing is left for the next one to trip over.
+      await side.trace.next();
     }
   }
 }
@@ -154,11 +156,11 @@ class SideWorld implements World {
     const client = new pg.Client({ ...this.#side.address });
     const number = this.#clients.push(client);
     const who = `client ${number}`;
-    client.on("notice", (notice) => this.#see(who, ["notice", said(notice)]));
+    client.on("notice", (notice) => this.#see(who, `notice ${said(notice)}`));
     client.on("notification", ({ channel, payload }) =>
-      this.#see(who, ["notification", { channel, payload }]),
+      this.#see(who, `notification ${channel} ${payload}`),
     );
-    client.on("error", (error) => this.#see(who, ["error", said(error)]));
+    client.on("error", (error) => this.#see(who, `error ${said(error)}`));
     await client.connect();
     return client;
   }
@@ -187,11 +189,14 @@ class SideWorld implements World {
       stripFinalNewline: false,
     });
     const words = name === "pgbench" ? (text: string) => withoutDurations(text) : withoutIds;
-    this.#see(`${name} ${args.join(" ")}`, {
-      exitCode,
-      stdout: words(stdout),
-      stderr: words(stderr),
-    });
+    this.#see(
+      `${name} ${args.join(" ")}`,
+      `exit code ${exitCode}`,
+      ...words(stdout).split("\n"),
+      ...words(stderr)
+        .split("\n")
+        .map((line) => `stderr: ${line}`),
+    );
   }
 
   async cancel({ key }: RawSession): Promise<void> {
@@ -202,7 +207,7 @@ class SideWorld implements World {
   }
 
   note(what: string, value: unknown): void {
-    this.#see(what, value instanceof Error ? said(value) : value);
+    this.#see(what, value instanceof Error ? said(value) : JSON.stringify(value));
   }
 
   async until(sql: string): Promise<void> {
@@ -224,14 +229,13 @@ class SideWorld implements World {
     return { ...this.#seen, ...Object.fromEntries(sessions) };
   }
 
-  /** Waits until the server has none of the role's sessions any more: what they logged is complete. */
+  /** Says goodbye everywhere, and waits until the server has none of the role's sessions: what they logged is complete. */
   async untilAlone(): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client.end().catch(() => undefined)));
+    await Promise.all(this.#clients.map((client) => client.end()));
     await Promise.all(
       this.#sessions.filter(({ isClosed }) => !isClosed).map((session) => session.end()),
     );
-    const role = this.#side.superuser.escapeLiteral(this.#side.address.user);
-    await this.until(`SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = ${role}`);
+    await this.until(`SELECT count(*) = 0 ${this.#ofRole()}`);
   }
 
   async close(): Promise<void> {
@@ -239,19 +243,25 @@ class SideWorld implements World {
       session.destroy();
     }
     await Promise.all(this.#clients.map((client) => client.end().catch(() => undefined)));
+    await this.until(`SELECT count(pg_terminate_backend(pid)) = 0 ${this.#ofRole()}`);
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  #see(who: string, what: unknown): void {
-    const lines = this.#seen[who] ?? [];
-    lines.push(JSON.stringify(what));
-    this.#seen[who] = lines;
+  #ofRole(): string {
+    const { address, superuser } = this.#side;
+    return `FROM pg_stat_activity WHERE usename = ${superuser.escapeLiteral(address.user)}`;
+  }
+
+  #see(who: string, ...lines: readonly string[]): void {
+    const seen = this.#seen[who] ?? [];
+    seen.push(...lines);
+    this.#seen[who] = seen;
   }
 }
 
 /** What a library makes of an ErrorResponse or NoticeResponse. */
-function said(message: Error | object): object {
+function said(message: Error | object): string {
   const { length: _length, stack: _stack, ...fields } = message as Record<string, unknown>;
   const text = (message as Partial<Error>).message;
-  return JSON.parse(withoutIds(JSON.stringify({ ...fields, message: text }))) as object;
+  return withoutIds(JSON.stringify({ ...fields, message: text }));
 }

@@ -5,7 +5,7 @@ import { backendMessages } from "@jitdb/shared/postgres/messages";
 import { protocolVersions } from "@jitdb/shared/postgres/startup";
 import { int32 } from "@jitdb/shared/postgres/writer";
 import type { Script } from "../script.ts";
-import { ask, bytes, copyData, copyDone } from "./messages.ts";
+import { ask, bytes, copyData, copyDone, queries } from "./messages.ts";
 
 const { CopyInResponse, NotificationResponse } = backendMessages;
 
@@ -37,6 +37,16 @@ const waitsFor = (text: string, longerThan: string) =>
      WHERE NOT granted AND query LIKE '${text}%' AND clock_timestamp() - waitstart > '${longerThan}')`;
 
 export const operationScripts: readonly Script[] = [
+  {
+    name: "runs statements in parallel workers, for longer than nobody looks for strangers in the database",
+    speaks: "raw",
+    run: queries(
+      // One of the two is this version's.
+      "SET force_parallel_mode = on",
+      "SET debug_parallel_query = on",
+      "SELECT pg_sleep(1.5), 'in a worker'",
+    ),
+  },
   {
     name: "copies in and out, in pieces, as text, csv and binary",
     speaks: "raw",

@@ -81,7 +81,10 @@ const startedAt = `pg_catalog.to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-
 const backendColumns = `a.pid, ${startedAt} AS started_at, a.usename AS user_name,
   pg_catalog.host(a.client_addr) AS client_address`;
 
-/** Live sessions of all users whose names are the installation's. */
+/**
+ * Live sessions of all users whose names are the installation's. Workers of a parallel query have process ids of their own
+ * and no client: they are their leader's, and end with it.
+ */
 export async function listBackends(
   connection: AdminConnection,
   installation: string,
@@ -89,7 +92,7 @@ export async function listBackends(
   const rows = await connection.transaction((transaction) =>
     transaction.query<BackendRow>(
       `SELECT ${backendColumns} FROM pg_catalog.pg_stat_activity a
-       WHERE a.usename::text COLLATE pg_catalog."C" ~ $1`,
+       WHERE a.usename::text COLLATE pg_catalog."C" ~ $1 AND a.leader_pid IS NULL`,
       [userNamePattern(installation)],
     ),
   );
