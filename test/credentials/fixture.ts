@@ -156,7 +156,7 @@ async function createUser(executor: Executor, profile: string, name: string): Pr
 }
 
 export async function connect(
-  server: RunningPostgres,
+  server: Pick<RunningPostgres, "host" | "port">,
   user: Login,
   database: string,
 ): Promise<pg.Client> {
