@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(root, ".cache");
 const node = join(root, "node_modules", ".bin", process.platform === "win32" ? "node.exe" : "node");
-const tasks = ["bench", "build", "check", "ci", "demo", "docs", "format", "soak", "test"];
+const tasks = ["bench", "build", "check", "ci", "demo", "docs", "format", "fuzz", "soak", "test"];
 
 const [task = "", ...args] = process.argv.slice(2);
 if (!tasks.includes(task)) {
