@@ -1,7 +1,12 @@
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { endUser, remedySql } from "../../packages/server/src/credentials/end.ts";
 import { postgresEngine } from "../../packages/server/src/engines/postgres/engine.ts";
+import {
+  catalogue as catalogueOf,
+  end as endOf,
+  isGone as isGoneFrom,
+  runRemedy,
+} from "./ending.ts";
 import { createFixture, type Fixture, sqlstateOf, type TestUser } from "./fixture.ts";
 
 describe.each(["system", "embedded"] as const)(
@@ -13,41 +18,9 @@ describe.each(["system", "embedded"] as const)(
     });
     afterAll(() => fixture.stop());
 
-    async function end(user: TestUser) {
-      const did: string[] = [];
-      let closed = false;
-      const report = await endUser(
-        fixture.executor,
-        user,
-        async (_step, result) => {
-          did.push(...result.did);
-        },
-        async () => {
-          closed = true;
-        },
-      );
-      expect(closed).toBe(report.closed);
-      return { ...report, did };
-    }
-
-    /** Roles, objects, privileges, settings: what a user could have changed, in every database. */
-    async function catalogue(): Promise<string[]> {
-      const lines: string[] = [];
-      for (const database of ["orders", "postgres"]) {
-        const rows = await fixture.superuser(catalogueSql, database);
-        lines.push(...rows.map((row) => `${database}: ${row.join(" ")}`));
-      }
-      return lines;
-    }
-
-    async function isGone(user: TestUser): Promise<void> {
-      const rows = await fixture.superuser(
-        `SELECT rolname FROM pg_roles WHERE rolname = '${user.name}' OR oid = ${user.oid}
-       UNION ALL SELECT 'session' FROM pg_stat_activity WHERE usesysid = ${user.oid}
-       UNION ALL SELECT 'dependency' FROM pg_shdepend WHERE refobjid = ${user.oid}`,
-      );
-      expect(rows).toEqual([]);
-    }
+    const end = (user: TestUser) => endOf(fixture, user);
+    const isGone = (user: TestUser) => isGoneFrom(fixture, user);
+    const catalogue = () => catalogueOf(fixture);
 
     test("ends idle, running and hung sessions and leaves the catalogue as it was (invariants 30, 33)", async () => {
       const before = await catalogue();
@@ -153,12 +126,7 @@ describe.each(["system", "embedded"] as const)(
       await client.query(
         "CREATE TABLE app.gone (id serial); CREATE VIEW app.view AS SELECT * FROM app.gone",
       );
-      const { obstacles } = await endUser(
-        executor,
-        user,
-        async () => {},
-        async () => {},
-      );
+      const { obstacles } = await endOf(fixture, user, executor);
       await executor.close();
       expect(obstacles).toEqual([]);
       await isGone(user);
@@ -219,7 +187,7 @@ describe.each(["system", "embedded"] as const)(
       expect(await fixture.superuser("SELECT to_regclass('app.prices') IS NOT NULL")).toEqual([
         [true],
       ]);
-      await runRemedy(report.obstacles, user);
+      await runRemedy(fixture, report.obstacles, user);
       expect((await end(user)).gone).toBe(true);
       await isGone(user);
     });
@@ -229,7 +197,7 @@ describe.each(["system", "embedded"] as const)(
       await fixture.superuser(`SET ROLE shop; GRANT SELECT ON app.secrets TO "${user.name}"`);
       const report = await end(user);
       expect(report).toMatchObject({ closed: true, gone: false });
-      await runRemedy(report.obstacles, user);
+      await runRemedy(fixture, report.obstacles, user);
       await isGone(user);
     });
 
@@ -256,7 +224,7 @@ describe.each(["system", "embedded"] as const)(
       await client.query("CREATE TABLE side.left (id int); GRANT ALL ON side.left TO PUBLIC");
       const report = await end(user);
       expect(report.gone).toBe(false);
-      await runRemedy(report.obstacles, user);
+      await runRemedy(fixture, report.obstacles, user);
       await isGone(user);
       expect(
         await fixture.superuser(
@@ -283,20 +251,6 @@ describe.each(["system", "embedded"] as const)(
       ]);
       await isGone(user);
     });
-
-    async function runRemedy(
-      obstacles: Awaited<ReturnType<typeof end>>["obstacles"],
-      user: TestUser,
-    ) {
-      const statements = [`DROP ROLE IF EXISTS "${user.name}"`];
-      const script = remedySql(obstacles, { database: "orders", statements });
-      expect(script).toMatch(/^\\connect "orders"\n/);
-      // Every database's part in a connection of its own, as psql does at \connect.
-      for (const part of script.split(/^\\connect /m).slice(1)) {
-        const [, database = "", sql = ""] = /^"(.*)"\n([\s\S]*)$/.exec(part) ?? [];
-        await fixture.superuser(sql, database);
-      }
-    }
   },
 );
 
@@ -351,17 +305,3 @@ FROM pg_class c WHERE c.relowner = 'jitdb_keeper'::regrole AND c.relkind IN ('r'
 UNION ALL
 SELECT 'type', 'app.' || t.typname, NULL FROM pg_type t WHERE t.typowner = 'jitdb_keeper'::regrole AND t.typtype IN ('e', 'd')
 ORDER BY 1, 2`;
-
-const catalogueSql = `
-SELECT 'role', rolname, rolcanlogin::text FROM pg_roles
-UNION ALL SELECT 'member', roleid::regrole::text, member::regrole::text FROM pg_auth_members
-UNION ALL SELECT 'setting', setdatabase::text, setconfig::text FROM pg_db_role_setting
-UNION ALL SELECT 'default', defaclrole::regrole::text, defaclacl::text FROM pg_default_acl
-UNION ALL SELECT 'relation', oid::regclass::text, relowner::regrole::text || coalesce(relacl::text, '') FROM pg_class WHERE oid >= 16384
-UNION ALL SELECT 'routine', oid::regprocedure::text, proowner::regrole::text || coalesce(proacl::text, '') FROM pg_proc WHERE oid >= 16384
-UNION ALL SELECT 'type', oid::regtype::text, typowner::regrole::text FROM pg_type WHERE oid >= 16384
-UNION ALL SELECT 'schema', nspname, coalesce(nspacl::text, '') FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp'
-UNION ALL SELECT 'trigger', tgname, tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal
-UNION ALL SELECT 'large object', oid::text, lomowner::regrole::text FROM pg_largeobject_metadata
-UNION ALL SELECT 'prepared', gid, owner FROM pg_prepared_xacts
-ORDER BY 1, 2, 3`;
