@@ -68,20 +68,26 @@ export function parseOptions(options: string): StartupParameter[] {
 
 /** One word: any number of switches, of which the last may have its argument here or in the next word, which is then taken. */
 function readSwitches(letters: string, next: string[]): StartupParameter[] {
-  const letter = letters.charAt(0);
-  const found = Object.hasOwn(switches, letter) ? switches[letter] : undefined;
-  if (found === undefined) {
-    throw refused(`the option "-${printable(letter)}" cannot be used here`);
+  const settings: StartupParameter[] = [];
+  let rest = letters;
+  while (rest !== "") {
+    const letter = rest.charAt(0);
+    const found = Object.hasOwn(switches, letter) ? switches[letter] : undefined;
+    if (found === undefined) {
+      throw refused(`the option "-${printable(letter)}" cannot be used here`);
+    }
+    rest = rest.slice(1);
+    if (found.takesArgument) {
+      const argument = rest === "" ? next.shift() : rest;
+      if (argument === undefined) {
+        throw refused(`the option "-${letter}" requires an argument`);
+      }
+      settings.push(...found.read(argument));
+      break;
+    }
+    settings.push(...found.read(""));
   }
-  const rest = letters.slice(1);
-  if (!found.takesArgument) {
-    return [...found.read(""), ...(rest === "" ? [] : readSwitches(rest, next))];
-  }
-  const argument = rest === "" ? next.shift() : rest;
-  if (argument === undefined) {
-    throw refused(`the option "-${letter}" requires an argument`);
-  }
-  return [...found.read(argument)];
+  return settings;
 }
 
 function turnOffPlan(argument: string): StartupParameter[] {
