@@ -3,6 +3,7 @@
 
 import type { AuditRecordView } from "@jitdb/shared/api/audit";
 import { z } from "zod";
+import { decodeBinary } from "./values.ts";
 
 /** A field that is text; empty where it is none. */
 export function textOf(record: AuditRecordView, name: string): string {
@@ -28,13 +29,18 @@ export function timeOf(record: AuditRecordView): string {
 
 const bytes = z.union([z.string(), z.object({ base64: z.string() })]);
 const digested = z.object({ length: z.number(), sha256: z.string() });
-const parameter = z.union([bytes, z.null(), z.object({ masked: z.string() }), digested]);
+/** In binary format; `type` is the OID of its type. */
+const binary = z.object({ base64: z.string(), type: z.number() });
+const masked = z.object({ masked: z.string() });
+const parameter = z.union([binary, bytes, z.null(), masked, digested]);
+/** Older journals have but a hash of long ones. */
 const parameters = z.union([z.array(parameter), digested]);
 const chunked = digested.extend({ parts: z.number() });
 const candidate = z.object({
   parse: z.string().nullable(),
   text: bytes.optional(),
   bind: z.string().optional(),
+  mayBeRenamed: z.boolean().optional(),
   parameters: parameters.optional(),
 });
 
@@ -85,6 +91,12 @@ function showParameter(value: z.infer<typeof parameter>): string {
   }
   if (typeof value === "string") {
     return /^-?\d+(\.\d+)?$/.test(value) ? value : `'${value}'`;
+  }
+  if ("type" in value) {
+    const { type, base64 } = value;
+    const decoded = decodeBinary(type, Buffer.from(base64, "base64"));
+    const ofType = type === 0 ? "" : `::${type}`;
+    return decoded === undefined ? showBytes(value) + ofType : showParameter(decoded);
   }
   if ("base64" in value) {
     return showBytes(value);

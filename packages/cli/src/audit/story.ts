@@ -16,9 +16,11 @@ const memory = 2000;
 
 /** Takes records in the order of the journal, a page or all that come, and tells what they say. */
 export class Story {
-  /** Intents, Parses and Binds by their ids. */
+  /** Intents, Parses and Binds by their ids; an intent that says all of a Parse or Bind also by that one's. */
   readonly #statements = new Map<string, AuditRecordView>();
   readonly #chunks = new Map<string, string[]>();
+  /** Names of functions that were called by OID. */
+  readonly #functions = new Map<string, string>();
 
   /** What a page says. An outcome of a statement that an earlier page told is told with it again. */
   tell(records: readonly AuditRecordView[]): Happening[] {
@@ -26,6 +28,10 @@ export class Story {
     for (const record of records) {
       const id = textOf(record, "statement");
       const statement = this.#statements.get(id);
+      if (record.kind === "statement.function") {
+        keep(this.#functions, id, textOf(record, "name"));
+        continue;
+      }
       if (record.kind === "statement.outcome" && statement !== undefined) {
         const outcomes = happenings.get(statement) ?? [];
         happenings.set(statement, [...outcomes, record]);
@@ -40,7 +46,12 @@ export class Story {
       .filter((happening) => !told.elsewhere(happening));
   }
 
-  /** The Parse or Bind of that id. */
+  /** Name of the function that the statement of that id called, where a record has told it. */
+  functionName(id: string): string | undefined {
+    return this.#functions.get(id);
+  }
+
+  /** The Parse or Bind of that id, or the intent that says all of it. */
   prepared(id: string): AuditRecordView | undefined {
     return this.#statements.get(id);
   }
@@ -53,11 +64,25 @@ export class Story {
 
   #remember(id: string, record: AuditRecordView): void {
     if (record.kind === "statement.chunk") {
-      const parts = this.#chunks.get(id) ?? [];
-      parts[Number(record["part"])] = textOf(record, "text");
-      keep(this.#chunks, id, parts);
+      if (record["parameter"] === undefined) {
+        const parts = this.#chunks.get(id) ?? [];
+        parts[Number(record["part"])] = textOf(record, "text");
+        keep(this.#chunks, id, parts);
+      }
     } else if (id !== "") {
       keep(this.#statements, id, record);
+      this.#rememberSaid(record);
+    }
+  }
+
+  /** An intent may say all of its Parse and Bind, which have no records then. */
+  #rememberSaid(record: AuditRecordView): void {
+    for (const { parse, bind } of candidatesOf(record)) {
+      for (const id of [parse, bind]) {
+        if (typeof id === "string" && !this.#statements.has(id)) {
+          keep(this.#statements, id, record);
+        }
+      }
     }
   }
 }

@@ -103,12 +103,26 @@ function oneLine(text: string, { trim = true } = {}): string {
   return trim ? clean(text.trim().replaceAll(/[ \t\r\n]+/g, " ")) : clean(text);
 }
 
-/** A block a record: its number, time and kind, then every field, texts with their line ends. */
-export function drawFull(record: AuditRecordView): string[] {
+/**
+ * A block a happening: its number, time and kind, then every field, texts with their line ends. A statement says what runs,
+ * values decoded, and each outcome with the fields of its record.
+ */
+export function drawFull({ record, outcomes }: Happening, story: Story): string[] {
   const { seq, at, kind, ...fields } = record;
-  const entries = fieldsOf({ ...fields, seq, at, kind }).filter(
-    ([name]) => !["seq", "at", "kind"].includes(name),
-  );
+  const isMeant = kind === "statement.intent" && record["protocol"] !== "query";
+  const entries = [
+    ...fieldsOf({ ...fields, seq, at, kind }).filter(
+      ([name]) => !["seq", "at", "kind"].includes(name),
+    ),
+    ...(isMeant ? [["runs", describeStatement(record, story)] as const] : []),
+    ...outcomes.map(
+      (outcome) =>
+        [
+          "outcome",
+          `${describeOutcomes([outcome])}\n${outcome.seq}  ${outcome.at}  ${listFields(outcome, { full: true })}`,
+        ] as const,
+    ),
+  ];
   const width = Math.max(...entries.map(([name]) => name.length));
   const margin = " ".repeat(width + 4);
   return [

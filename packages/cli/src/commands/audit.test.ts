@@ -139,6 +139,54 @@ describe("jitdb audit in a terminal", () => {
     ]);
   });
 
+  it("reads Parse, Bind, Execute and outcome as one, with values decoded (invariant 21)", async () => {
+    const binary = (type: number, hex: string) => ({
+      base64: Buffer.from(hex, "hex").toString("base64"),
+      type,
+    });
+    const parameters = [binary(23, "0000002a"), binary(16, "01"), binary(0, "ff"), "it"];
+    const records = [
+      intent("s.3", undefined, {
+        protocol: "execute",
+        candidates: [{ parse: "s.1", bind: "s.2", text: "SELECT $1, $2, $3, $4", parameters }],
+      }),
+      outcome("s.2", { result: "error", sqlstate: "22P02" }),
+      outcome("s.3", { result: "skipped" }),
+      intent("s.4", undefined, {
+        protocol: "execute",
+        portal: "p",
+        maxRows: 10,
+        candidates: [{ parse: "s.1", bind: "s.2" }],
+      }),
+      outcome("s.4", { result: "suspended", rows: 10 }),
+      intent("s.5", undefined, { protocol: "function", function: 955, parameters: [] }),
+      intent("s.6", undefined, { protocol: "function", function: 40_000, parameters: ["x"] }),
+      record("statement.function", { statement: "s.6", function: 40_000, name: "app.f(text)" }),
+    ];
+    expect(await words(records)).toEqual([
+      "SELECT $1, $2, $3, $4 [42, 'true', \\xff, 'it']  → failed, SQLSTATE 22P02, 2 ms",
+      "SELECT $1, $2, $3, $4 [42, 'true', \\xff, 'it'] (portal p, at most 10 rows)  → stopped at the row limit, 10 rows, 2 ms",
+      "(function lowrite)  → no outcome yet",
+      "(function app.f(text)) ['x']  → no outcome yet",
+    ]);
+  });
+
+  it("tells the volume of COPY and what ended a statement", async () => {
+    const records = [
+      intent("s.1", "COPY t FROM STDIN"),
+      outcome("s.1", { result: "complete", tag: "COPY 3", rows: 3, bytesIn: 1536, bytesOut: 0 }),
+      intent("s.2", "COPY t TO STDOUT"),
+      outcome("s.2", { result: "complete", tag: "COPY 3", rows: 3, bytesOut: 5_000_000 }),
+      intent("s.3", "COPY t FROM STDIN"),
+      outcome("s.3", { result: "terminated", endedBy: "person_disabled", bytesIn: 7 }),
+    ];
+    expect(await words(records)).toEqual([
+      "COPY t FROM STDIN  → COPY 3, 3 rows, 1.5 KiB in, 2 ms",
+      "COPY t TO STDOUT  → COPY 3, 3 rows, 4.8 MiB out, 2 ms",
+      "COPY t FROM STDIN  → cut off by jitdb after 2 ms (person disabled), 7 bytes in",
+    ]);
+  });
+
   it("puts long texts together, and says how long one is that it lacks", async () => {
     const long = { parts: 2, length: 300_000, sha256: "ab" };
     const records = [
@@ -250,6 +298,24 @@ describe("jitdb audit in a terminal", () => {
         "",
       ].join("\n"),
     );
+  });
+});
+
+describe("jitdb audit --full of a prepared statement", () => {
+  it("is one block: what runs, then the outcome", async () => {
+    seq = 6;
+    const records = [
+      intent("s.1", undefined, {
+        protocol: "execute",
+        candidates: [{ parse: "p.1", bind: "b.1", text: "SELECT $1", parameters: ["7"] }],
+      }),
+      outcome("s.1", { result: "complete", tag: "SELECT 1", rows: 1 }),
+    ];
+    const shown = await audit(records, { argv: ["--full"] });
+    expect(shown).toContain("\n  runs        SELECT $1 [7]\n  outcome     SELECT 1, 1 row, 2 ms\n");
+    expect(shown).toContain("8  2026-11-23T11:59:00.000Z  prev=4063a9284d9a");
+    expect(shown).toContain("bytesIn=0 bytesOut=9 durationMs=2 result=complete");
+    expect(shown.match(/statement\.outcome/)).toBeNull();
   });
 });
 

@@ -103,7 +103,7 @@ function choosePrinter(context: Context, { json, full, filter }: AuditOptions): 
   }
   if (full) {
     return (records) => {
-      for (const text of records.flatMap(drawFull)) {
+      for (const text of story.tell(records).flatMap((one) => drawFull(one, story))) {
         terminal.out(text);
       }
     };
