@@ -21,6 +21,7 @@ export function setupSql(database: DatabaseConfig, options: SetupOptions): strin
       ...profiles.map(profileGrants),
     ]),
     ...(options.adminVerifier === undefined ? [passwordPrompt(database.admin.user)] : []),
+    otherDatabases(),
     accessRules(database, options.gatewayAddresses),
   ];
   return `${sections.join("\n\n")}\n`;
@@ -151,6 +152,18 @@ function futureGrants(profile: ProfileConfig, schema: string): string {
 function passwordPrompt(admin: string): string {
   return `-- Asks for the admin role's password and sends a verifier, so that it stands in no file and no log.
 \\password ${quoteName(admin)}`;
+}
+
+/** No script can tell from here what the other databases let people create; `check` looks. */
+function otherDatabases(): string {
+  const keeper = quoteName(keeperRole);
+  return `-- The users of grants are roles of the whole cluster. What one leaves in another database is cleaned up, too, if the admin role
+-- may connect there and the keeper may take it over. In a database where the profiles' groups were given CREATE:
+--   GRANT CREATE ON DATABASE … TO ${keeper};
+--   GRANT USAGE, CREATE ON SCHEMA … TO ${keeper};
+-- or keep everybody out who has no right of their own:
+--   REVOKE CONNECT ON DATABASE … FROM PUBLIC;
+-- jitdb-server check names these databases, each with its SQL.`;
 }
 
 /** The lines in the only order that works: the admin's membership in the marker matches \`+\` too. */

@@ -7,8 +7,10 @@ import type { AdminConnection, AdminTransaction, Row } from "../admin-connection
 import { keeperRole, markerRole, membershipOptionsSince } from "../group-roles.ts";
 import { quoteName } from "../quote.ts";
 import { inspectAccessRules } from "./access-rules.ts";
+import { inspectOtherDatabases } from "./other-databases.ts";
 import { serverVersion } from "./roles.ts";
 import { findForbidden } from "./safety.ts";
+import { findWays } from "./ways.ts";
 
 interface RoleFacts extends Row {
   readonly name: string;
@@ -35,7 +37,7 @@ export async function inspectDatabase(
   database: DatabaseConfig,
 ): Promise<readonly Problem[]> {
   try {
-    return await connection.transaction(async (transaction) => {
+    const problems = await connection.transaction(async (transaction) => {
       const profiles = [...database.profiles.values()];
       const names = [
         database.admin.user,
@@ -55,6 +57,7 @@ export async function inspectDatabase(
         ...(await inspectAccessRules(transaction, database, fix)),
       ];
     });
+    return [...problems, ...(await inspectOtherDatabases(connection, database))];
   } catch (error) {
     if (!(error instanceof JitdbError)) {
       throw error;
@@ -174,18 +177,35 @@ async function inspectGroup(
       fix: `REASSIGN OWNED BY ${quoteName(profile.group)} TO a role that nobody is a member of;`,
     });
   }
-  const creatable = await transaction.query<{ name: string }>(
-    `SELECT n.nspname AS name FROM pg_catalog.pg_namespace n
-     WHERE n.nspname = ANY ($2::text[]) AND pg_catalog.has_schema_privilege($1, n.oid, 'CREATE')`,
-    [profile.group, profile.schemas],
-  );
-  if (profile.privileges !== "admin" && creatable.length > 0) {
-    const names = creatable.map(({ name }) => name);
+  const ways = await findWays(transaction, profile);
+  if (ways.length > 0) {
     problems.push({
       severity: "warning",
-      message: `The profile ${profile.name} can make objects in ${names.join(", ")}, so it leaves traces.`,
-      fix: names.map((name) => `REVOKE CREATE ON SCHEMA ${quoteName(name)} FROM PUBLIC;`).join(" "),
+      message: `The profile ${profile.name} leaves traces: a grant ${ways.join(", and ")}.`,
+      fix:
+        profile.privileges === "admin"
+          ? "Somebody signs what each grant leaves, with `jitdb grants sign`; narrow its schemas to have less of it."
+          : await revokeCreate(transaction, profile),
     });
   }
   return problems;
+}
+
+/** Where the printed SQL gives no right to make objects, PUBLIC does; or somebody gave more by hand. */
+async function revokeCreate(
+  transaction: AdminTransaction,
+  profile: ProfileConfig,
+): Promise<string> {
+  const schemas = await transaction.query<{ name: string }>(
+    `SELECT n.nspname AS name FROM pg_catalog.pg_namespace n
+     WHERE NOT pg_catalog.starts_with(n.nspname, 'pg_') AND pg_catalog.has_schema_privilege($1, n.oid, 'CREATE')
+     ORDER BY n.nspname`,
+    [profile.group],
+  );
+  const names = schemas.map(({ name }) => quoteName(name));
+  return names.length === 0
+    ? `Take from ${profile.group} what the printed SQL does not give it.`
+    : names
+        .map((name) => `REVOKE CREATE ON SCHEMA ${name} FROM PUBLIC, ${quoteName(profile.group)};`)
+        .join(" ");
 }
