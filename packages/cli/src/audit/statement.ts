@@ -1,6 +1,7 @@
 // A statement in words: its text, and how it went.
 
 import type { AuditRecordView } from "@jitdb/shared/api/audit";
+import { largeObjectFunctions } from "@jitdb/shared/postgres/functions";
 import { roughly } from "../text.ts";
 import {
   type Candidate,
@@ -57,28 +58,9 @@ function describeFetch(record: AuditRecordView): string {
 
 function describeCall(record: AuditRecordView, known: Known): string {
   const oid = numberOf(record, "function") ?? 0;
-  const name = largeObjectFunctions.get(oid) ?? known.functionName(textOf(record, "statement"));
+  const name = largeObjectFunctions.get(oid) ?? known.functionName(record);
   return name === undefined ? `(function with the OID ${oid})` : `(function ${name})`;
 }
-
-/** What libpq calls by OID (pg_proc.dat): the same in every server. Others are named by a record of their own. */
-const largeObjectFunctions: ReadonlyMap<number, string> = new Map([
-  [715, "lo_create"],
-  [764, "lo_import"],
-  [765, "lo_export"],
-  [952, "lo_open"],
-  [953, "lo_close"],
-  [954, "loread"],
-  [955, "lowrite"],
-  [956, "lo_lseek"],
-  [957, "lo_creat"],
-  [958, "lo_tell"],
-  [964, "lo_unlink"],
-  [1004, "lo_truncate"],
-  [3170, "lo_lseek64"],
-  [3171, "lo_tell64"],
-  [3172, "lo_truncate64"],
-]);
 
 function wholeText(record: AuditRecordView, known: Known): string {
   const text = statementTextOf(record);

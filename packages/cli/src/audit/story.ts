@@ -19,7 +19,7 @@ export class Story {
   /** Intents, Parses and Binds by their ids; an intent that says all of a Parse or Bind also by that one's. */
   readonly #statements = new Map<string, AuditRecordView>();
   readonly #chunks = new Map<string, string[]>();
-  /** Names of functions that were called by OID. */
+  /** Names of functions that were called by OID, each for its session. */
   readonly #functions = new Map<string, string>();
 
   /** What a page says. An outcome of a statement that an earlier page told is told with it again. */
@@ -29,7 +29,7 @@ export class Story {
       const id = textOf(record, "statement");
       const statement = this.#statements.get(id);
       if (record.kind === "statement.function") {
-        keep(this.#functions, id, textOf(record, "name"));
+        keep(this.#functions, functionKey(record), textOf(record, "name"));
         continue;
       }
       if (record.kind === "statement.outcome" && statement !== undefined) {
@@ -46,9 +46,9 @@ export class Story {
       .filter((happening) => !told.elsewhere(happening));
   }
 
-  /** Name of the function that the statement of that id called, where a record has told it. */
-  functionName(id: string): string | undefined {
-    return this.#functions.get(id);
+  /** Name of the function that the record's statement calls, where another record of its session has told it. */
+  functionName(record: AuditRecordView): string | undefined {
+    return this.#functions.get(functionKey(record));
   }
 
   /** The Parse or Bind of that id, or the intent that says all of it. */
@@ -85,6 +85,10 @@ export class Story {
       }
     }
   }
+}
+
+function functionKey(record: AuditRecordView): string {
+  return `${textOf(record, "session")} ${record["function"]}`;
 }
 
 function keep<Value>(map: Map<string, Value>, id: string, value: Value): void {

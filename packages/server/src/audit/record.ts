@@ -321,6 +321,14 @@ export interface AuditFields {
         readonly parameters: RecordedParameters;
       }
   ) & { readonly statement: string; readonly encoding: string };
+  /** The name of a function that was called by OID: asked for at its first call in the session, told when it is known. */
+  "statement.function": {
+    readonly statement: string;
+    /** OID in pg_proc. */
+    readonly function: number;
+    /** With schema and types of arguments. */
+    readonly name: string;
+  };
   "statement.outcome": {
     readonly statement: string;
     readonly result: StatementResult;

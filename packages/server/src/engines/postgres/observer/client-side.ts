@@ -80,6 +80,7 @@ export interface ClientSideOptions {
   readonly masker: Masker;
   /** As {@link TextLimits.keptBytes}; of a message's parameters all together. */
   readonly maxTextBytes: number | undefined;
+  readonly functionCalled: ((statement: string, oid: number) => void) | undefined;
 }
 
 export class ClientSide {
@@ -87,6 +88,7 @@ export class ClientSide {
   readonly #records: SessionRecords;
   readonly #masker: Masker;
   readonly #limits: TextLimits;
+  readonly #functionCalled: ClientSideOptions["functionCalled"];
   readonly #collector = createCollector();
   readonly #handlers = new Map<number, (body: Uint8Array) => void>([
     [Query, (body) => this.#shortQuery(body)],
@@ -106,12 +108,13 @@ export class ClientSide {
   constructor(
     conversation: Conversation,
     records: SessionRecords,
-    { masker, maxTextBytes: keptBytes = textLimits.keptBytes }: ClientSideOptions,
+    { masker, maxTextBytes: keptBytes = textLimits.keptBytes, functionCalled }: ClientSideOptions,
   ) {
     this.#conversation = conversation;
     this.#records = records;
     this.#masker = masker;
     this.#limits = { ...textLimits, keptBytes };
+    this.#functionCalled = functionCalled;
   }
 
   /** @throws JitdbError `postgres.protocol`, `postgres.too_large`, `limit.reached`: the message must not be forwarded */
@@ -363,6 +366,7 @@ export class ClientSide {
       parameters,
       encoding: this.#conversation.syntax.encoding,
     });
+    this.#functionCalled?.(statement, oid);
     this.#run("function", statement, "", false);
   }
 

@@ -15,6 +15,8 @@ export interface ObserverOptions extends SessionRecordsOptions {
   readonly masker: Masker;
   /** Settings that the server told during the login (ParameterStatus). */
   readonly settings: ReadonlyMap<string, string>;
+  /** Told of each call by OID, so that somebody finds out its name. */
+  readonly functionCalled?: ((statement: string, oid: number) => void) | undefined;
   /** Bytes of a text, or of all parameters of a message, that are kept; the rest is counted and hashed. */
   readonly maxTextBytes?: number | undefined;
 }
@@ -30,14 +32,18 @@ export class Observer {
   readonly #client: ClientSide;
   readonly #server: ServerSide;
 
-  constructor({ masker, settings, maxTextBytes, ...options }: ObserverOptions) {
+  constructor({ masker, settings, maxTextBytes, functionCalled, ...options }: ObserverOptions) {
     const syntax = {
       encoding: settings.get("client_encoding") ?? "UTF8",
       standardStrings: settings.get("standard_conforming_strings") !== "off",
     };
     this.#conversation = new Conversation(syntax, settings.get("server_encoding"));
     this.#records = new SessionRecords(options);
-    this.#client = new ClientSide(this.#conversation, this.#records, { masker, maxTextBytes });
+    this.#client = new ClientSide(this.#conversation, this.#records, {
+      masker,
+      maxTextBytes,
+      functionCalled,
+    });
     this.#server = new ServerSide(this.#conversation, this.#records);
   }
 

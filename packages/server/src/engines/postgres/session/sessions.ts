@@ -8,6 +8,7 @@ import { decodeText } from "@jitdb/shared/postgres/reader";
 import { newestProtocolVersion } from "@jitdb/shared/postgres/startup";
 import type { Session, SessionPorts, SessionRequest, Sessions } from "../../engine.ts";
 import { Observer } from "../observer/observer.ts";
+import { FunctionNames } from "./function-names.ts";
 import { logIn } from "./login.ts";
 import { Relay } from "./relay.ts";
 import { ScramKeyCache } from "./scram-keys.ts";
@@ -52,12 +53,26 @@ export class PostgresSessions implements Sessions {
     const parameters = Object.fromEntries(
       settings.map(({ name, value }) => [name, decodeText(value)]),
     );
-    const { journal, masker, maxTextBytes, clock } = this.#ports;
+    const { journal, turn, masker, maxTextBytes, clock, log } = this.#ports;
+    const { subject } = request;
+    const names = new FunctionNames({
+      database,
+      named: (statement, oid, name) => {
+        journal.append({ kind: "statement.function", ...subject, statement, function: oid, name });
+        turn.flush();
+      },
+      onError: (error) =>
+        log.warn(
+          { err: error, session: subject.session },
+          "a called function has no name on record",
+        ),
+    });
     const observer = new Observer({
       masker,
       maxTextBytes,
+      functionCalled: (statement, oid) => names.called(statement, oid),
       settings: login.parameters,
-      subject: request.subject,
+      subject,
       append: (event) => journal.append(event),
       now: () => clock.now(),
     });
