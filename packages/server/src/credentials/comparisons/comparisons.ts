@@ -28,6 +28,8 @@ export const comparisonLimits = {
   retryMs: 500,
   auditWaitMs: 10_000,
   atATime: 4,
+  /** Grants at the same time that are asked for. */
+  candidates: 100,
   /** Records that are read to find the makers; the rest is said to be unread. */
   records: 200_000,
   pageOfRecords: 1000,
@@ -182,15 +184,18 @@ export class Comparisons {
     for (const { grant } of candidates) {
       left -= await this.#readRecords(grant, left, (record) => attribution.read(grant, record));
     }
-    const unread =
-      left > 0 ? [] : [`Only ${comparisonLimits.records} records were read to find who made it.`];
+    const { records, candidates: most } = comparisonLimits;
+    const unread = [
+      ...(left > 0 ? [] : [`Only ${records} records were read to find who made it.`]),
+      ...(candidates.length < most ? [] : [`Only ${most} of the grants at the time were asked.`]),
+    ];
     return { traces: attribution.result(), gaps: [...gaps, ...unread] };
   }
 
   /** Grants that had a user on the same server between the two snapshots, this one first. */
   async #candidates(row: ComparisonRow): Promise<readonly Candidate[]> {
     const { store, neighbours } = this.#ports;
-    const grants = await store.db
+    return await store.db
       .selectFrom("ephemeral_users")
       .innerJoin("grants", "grants.id", "ephemeral_users.grant_id")
       .innerJoin("people", "people.id", "grants.person_id")
@@ -203,11 +208,10 @@ export class Comparisons {
           where("ephemeral_users.dropped_at", ">=", row.taken_at),
         ]),
       )
+      .orderBy(sql`case when grants.id = ${row.grant_id} then 0 else 1 end`)
       .orderBy("grants.starts_at", "desc")
-      .limit(100)
+      .limit(comparisonLimits.candidates)
       .execute();
-    const isOwn = ({ grant }: Candidate) => grant === row.grant_id;
-    return [...grants.filter(isOwn), ...grants.filter((candidate) => !isOwn(candidate))];
   }
 
   /** @returns how many were read */
