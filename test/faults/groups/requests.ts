@@ -1,5 +1,6 @@
 // Asking and deciding: what policies refuse, who may decide, and who was faster.
 
+import type { RequestView } from "@jitdb/shared/api/access";
 import type { FaultGroup } from "../fault.ts";
 import type { Scene } from "../scene.ts";
 import { as, ask, askToWrite, grantToRead, type World } from "../world.ts";
@@ -330,6 +331,40 @@ export const requests: FaultGroup<World> = {
         "hint: Talk to who revoked it, or ask again with `jitdb request prod-orders --for 30m`.",
       ],
       exit: 8,
+    },
+    {
+      condition: "signing what one's own grant leaves behind",
+      arrange: async (scene, world) => {
+        scene.name("grant", await grantToRead(scene, world.alice));
+        asAlice(scene, world);
+      },
+      command: "jitdb grants sign <grant>",
+      stderr: [
+        "Left behind: not known yet. It is compared when the grant has ended.",
+        "error: The grant <grant> is your own.",
+        "hint: Somebody else has to look at what it left, and sign it.",
+      ],
+      exit: 4,
+    },
+    {
+      condition: "signing what a grant leaves behind before it has ended",
+      arrange: async (scene, world) => {
+        const request = await askToWrite(scene, world.alice, "the lamp is the wrong one");
+        await world.bob.expect(["approve", request]);
+        const printed = await world.bob.expect(["requests", "--all", "--json"]);
+        const { requests: asked } = JSON.parse(printed) as { requests: RequestView[] };
+        const grant = asked.find(({ id }) => id === request)?.grantId ?? "";
+        scene.after(() => world.alice.run(["revoke", grant]));
+        scene.name("grant", grant);
+        asBob(scene, world);
+      },
+      command: "jitdb grants sign <grant>",
+      stderr: [
+        "Left behind: not known yet. It is compared when the grant has ended.",
+        "error: What <grant> left is not known yet.",
+        "hint: See it with `jitdb grants show <grant>`.",
+      ],
+      exit: 10,
     },
     {
       condition: "the records of others, asked for by no administrator",

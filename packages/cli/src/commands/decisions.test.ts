@@ -44,6 +44,18 @@ describe("jitdb approve", () => {
     });
   });
 
+  it("says how a grant on the profile can leave traces, before it is approved (invariant 33)", async () => {
+    const leavesTraces = ["can make objects in app", "can put triggers on other people's tables"];
+    const request = sampleRequest({ profile: "admin", leavesTraces });
+    const api = recordingApi([], {
+      requests: () => Promise.resolve({ requests: [request], next: null }),
+    });
+    const { stderr } = await runWithFakes(["approve", "7k2"], { api });
+    expect(stderr).toContain(
+      "\ntraces: this profile can leave some; a grant can make objects in app, and can put triggers on other people's tables\n",
+    );
+  });
+
   it("refuses a beginning that two ids share", async () => {
     const { exitCode, stderr } = await runWithFakes(["approve", "req_7k"], {
       api: recordingApi([]),
