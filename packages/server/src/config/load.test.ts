@@ -81,6 +81,14 @@ describe("a sound configuration", () => {
     ]);
   });
 
+  it("may end grants softly, for ten minutes at the most", () => {
+    const soft = (drain: string) => load(`${sound}    end: { drain: ${drain} }\n`);
+    expect(soft("60s").config?.policies).toMatchObject([{ drainMs: 60_000 }]);
+    expect(soft("10m").problems).toEqual([]);
+    expect(soft("11m").problems).toMatchObject([{ message: expect.stringContaining("10m") }]);
+    expect(soft("0s").problems).toHaveLength(1);
+  });
+
   it("takes secrets from files without their last newline, and prints none of them (invariant 37)", () => {
     const { config } = load(sound);
     expect(config?.databases.get("orders")?.admin.password.reveal()).toBe("hunter2hunter2");

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AccessFixture, createAccessFixture, minute } from "../access-fixture.ts";
+import { type AccessFixture, createAccessFixture, minute, policy } from "../access-fixture.ts";
 import { authorizeOpen } from "../authorize.ts";
 
 let fixture: AccessFixture;
@@ -42,6 +42,48 @@ describe("the time of a grant", () => {
     await access.sweep();
     clock.ms -= 20 * minute;
     await expect(open("alice")).rejects.toMatchObject({ code: "grant.expired" });
+  });
+
+  test("lets a cancel reach what a soft end lets finish, and no session open (invariant 7)", async () => {
+    const { access, clock, store } = fixture;
+    await store.db.updateTable("grants").set({ drain_ms: minute }).execute();
+    clock.ms += 30 * minute;
+    await access.sweep();
+    const cancel = () => authorizeOpen(store, clock, fixture.caller("alice"), grantId, "cancel");
+    expect(await cancel()).toMatchObject({ id: grantId });
+    await expect(open("alice")).rejects.toMatchObject({ code: "grant.expired" });
+    clock.ms += minute;
+    await expect(cancel()).rejects.toMatchObject({ code: "grant.expired" });
+  });
+
+  test("drains as the policy said when it began; what is taken away does not (invariant 30)", async () => {
+    await fixture.store.close();
+    const soft = policy("soft", { approval: { kind: "automatic" }, drainMs: minute });
+    fixture = await createAccessFixture([soft]);
+    const { access, caller, clock } = fixture;
+    const ask = async () =>
+      (await access.request(caller("alice"), { database: "test", durationMs: minute, reason: "" }))
+        .grantId ?? "";
+    const [expired, revoked] = [await ask(), await ask()];
+    await access.revoke(caller("alice"), revoked, "");
+    clock.ms += minute;
+    await access.sweep();
+    expect(await fixture.records("grant.started")).toMatchObject([
+      { drainMs: minute },
+      { drainMs: minute },
+    ]);
+    const [first, second] = await fixture.records("grant.ended");
+    expect(first).toMatchObject({ grant: revoked, end: "revoked" });
+    expect(first).not.toHaveProperty("drainingUntil");
+    expect(second).toMatchObject({
+      grant: expired,
+      drainingUntil: new Date(clock.ms + minute).toISOString(),
+    });
+    const users = await fixture.store.db.selectFrom("ephemeral_users").selectAll().execute();
+    expect(users.find(({ grant_id }) => grant_id === revoked)?.drain_ms).toBe(0);
+    expect(users.find(({ grant_id }) => grant_id === expired)?.drain_ms).toBe(minute);
+    // Nobody is in a session of it.
+    expect(await access.getGrant(caller("alice"), expired)).toMatchObject({ drainingUntil: null });
   });
 
   test("ends with a record of the lateness, a hint, and the user's end due at the grant's (invariant 30)", async () => {
