@@ -69,7 +69,7 @@ function part(dice: Dice, mark: Mark): Uint8Array[] {
     return extended(dice, mark);
   }
   if (choice < 8) {
-    return copy(dice, mark);
+    return dice.oneIn(3) ? renaming(dice, mark) : copy(dice, mark);
   }
   return [single(dice, mark)];
 }
@@ -87,6 +87,33 @@ function extended(dice: Dice, mark: Mark): Uint8Array[] {
     encodeSync(),
   ];
   return all.filter(() => !dice.oneIn(5));
+}
+
+/** A name that SQL gives another meaning, in one run of messages or in several. */
+function renaming(dice: Dice, mark: Mark): Uint8Array[] {
+  const name = Buffer.from("a");
+  const change = (text: string) =>
+    dice.oneIn(2)
+      ? [encodeQuery(mark(text))]
+      : [
+          encodeParse({
+            statement: Buffer.of(),
+            text: Buffer.from(mark(text)),
+            parameterTypes: [],
+          }),
+          bind(Buffer.of(), Buffer.of()),
+          encodeExecute({ portal: Buffer.of(), maxRows: 0 }),
+          ...(dice.oneIn(2) ? [encodeSync()] : []),
+        ];
+  const text = Buffer.from(mark("SELECT generate_series(1, 5)"));
+  const all = [
+    [encodeParse({ statement: name, text, parameterTypes: [] })],
+    dice.oneIn(2) ? [encodeSync()] : [],
+    change(dice.pick(["DEALLOCATE a", "DEALLOCATE ALL", "DISCARD ALL"])),
+    change("PREPARE a AS SELECT 1"),
+    [bind(Buffer.of(), name), encodeExecute({ portal: Buffer.of(), maxRows: 0 }), encodeSync()],
+  ];
+  return all.filter(() => !dice.oneIn(12)).flat();
 }
 
 function copy(dice: Dice, mark: Mark): Uint8Array[] {

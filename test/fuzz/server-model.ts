@@ -178,7 +178,7 @@ export class ServerModel {
       case "B":
         return this.#bind(cut(first), cut(second));
       case "E":
-        return this.#execute(cut(first), body.readInt32BE(body.indexOf(0) + 1));
+        return this.#execute(cut(first), maxRowsOf(body));
       case "D":
         return this.#describe(first[0] ?? "", cut(first.slice(1)));
       case "C":
@@ -399,6 +399,12 @@ function commandsOf(text: string): string[] {
     .replace(/ \/\* \d+ \*\/$/, "")
     .split(/; ?/)
     .filter((command) => command !== "");
+}
+
+/** What an Execute says behind its portal. */
+function maxRowsOf(body: Buffer): number {
+  const at = body.indexOf(0) + 1;
+  return at > 0 && at + 4 === body.length ? body.readInt32BE(at) : refuse("08P01");
 }
 
 /** The two strings at the beginning of a body. */

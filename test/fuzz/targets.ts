@@ -3,6 +3,7 @@
 import type { Target } from "./target.ts";
 import { backTarget } from "./targets/back.ts";
 import { decoderTarget } from "./targets/decoder.ts";
+import { frontTarget } from "./targets/front.ts";
 import { loginTarget } from "./targets/login.ts";
 import { hostileServerTarget, observerTarget } from "./targets/observer.ts";
 import { optionsTarget } from "./targets/options.ts";
@@ -20,6 +21,7 @@ export const targets: readonly Target[] = [
   tunnelTarget,
   backTarget,
   loginTarget,
+  frontTarget,
 ];
 
 /** With those that are heavy, for the long run. */
