@@ -17,7 +17,7 @@ export const databaseLimits = {
   /** Users that are made or ended at a time; the admin has some connections more. */
   concurrency: 6,
   /** Between tries while the database is away: an end is at most this late after it is back, and no try is counted. */
-  awayMs: 400,
+  awayMs: 200,
   /** Between looks whether the sessions of a soft end have finished. */
   drainLookMs: 200,
   /** After a refusal, doubled each time. */

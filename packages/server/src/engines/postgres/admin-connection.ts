@@ -1,6 +1,7 @@
 // Connections as the admin role, to the configured database and to the others of its cluster. Every transaction starts
 // with an empty search path and short time-outs, and nothing waits without a deadline.
 
+import { Socket } from "node:net";
 import { JitdbError } from "@jitdb/shared/errors";
 import pg from "pg";
 import type { DatabaseConfig, DatabaseTlsConfig, LoginMethod } from "../../config/config.ts";
@@ -8,8 +9,12 @@ import { quoteName } from "./quote.ts";
 
 /** Milliseconds, and connections to each database of the cluster. */
 export const adminLimits = {
-  /** Waiting for a connection, from the pool or new. */
+  /** Waiting for a connection that is ready, from the pool or new. */
   connectMs: 3000,
+  /** Of that, until the other machine answers at all: the next try comes sooner than TCP would repeat this one. */
+  dialMs: 500,
+  /** The answer to BEGIN, which costs nothing: later, the connection is one of those that a partition has left behind. */
+  beginMs: 1000,
   /** One statement, on the server. */
   statementMs: 5000,
   /** One answer, seen from here: the server may have stopped answering. */
@@ -31,6 +36,8 @@ export interface AdminTransaction {
 export class AdminConnection {
   readonly #config: DatabaseConfig;
   readonly #pools = new Map<string, pg.Pool>();
+  /** Pools that were given up, until those who use them are done. */
+  readonly #retired = new Set<Promise<void>>();
 
   constructor(config: DatabaseConfig) {
     this.#config = config;
@@ -48,9 +55,7 @@ export class AdminConnection {
     return await this.#withClient(database, async (client) => {
       // SECURITY: with the path of a session, a function or operator in a writable schema could stand in for a built-in
       // one (CVE-2018-1058) and run with the admin's rights.
-      await client.query(
-        `BEGIN; SET LOCAL search_path = ''; SET LOCAL statement_timeout = ${adminLimits.statementMs}; SET LOCAL lock_timeout = ${adminLimits.lockMs}`,
-      );
+      await client.query(begin);
       const result = await work({
         query: async <R extends Row>(text: string, values: readonly unknown[] = []) =>
           (await client.query<R>(text, [...values])).rows,
@@ -79,9 +84,10 @@ export class AdminConnection {
   }
 
   async close(): Promise<void> {
-    const pools = [...this.#pools.values()];
-    this.#pools.clear();
-    await Promise.all(pools.map((pool) => pool.end()));
+    for (const database of this.#pools.keys()) {
+      this.#retire(database);
+    }
+    await Promise.all(this.#retired);
   }
 
   async #withClient<T>(
@@ -100,6 +106,10 @@ export class AdminConnection {
       usable = !discard;
       return result;
     } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) {
+        // The connections that rest in the pool have gone the same way, and each would cost a deadline to find out.
+        this.#retire(database);
+      }
       if (!(error instanceof pg.DatabaseError) || isShutdown(error)) {
         throw this.#connectError(error);
       }
@@ -107,6 +117,15 @@ export class AdminConnection {
       throw error;
     } finally {
       client.release(!usable);
+    }
+  }
+
+  #retire(database: string): void {
+    const pool = this.#pools.get(database);
+    if (pool !== undefined) {
+      this.#pools.delete(database);
+      const ended = pool.end().finally(() => this.#retired.delete(ended));
+      this.#retired.add(ended);
     }
   }
 
@@ -130,6 +149,7 @@ export class AdminConnection {
       idleTimeoutMillis: adminLimits.idleMs,
       max: adminLimits.connections,
       keepAlive: true,
+      stream: dial,
       Client: guardedClient(tls.mode === "disable" ? [] : allowedLogins),
     });
     // An idle connection that the server closed is replaced at the next use; nobody waits for it.
@@ -155,6 +175,23 @@ export class AdminConnection {
           detail,
         });
   }
+}
+
+/** With a deadline of its own, which pg knows and its types do not. */
+const begin: pg.QueryConfig & { readonly query_timeout: number } = {
+  text: `BEGIN; SET LOCAL search_path = ''; SET LOCAL statement_timeout = ${adminLimits.statementMs}; SET LOCAL lock_timeout = ${adminLimits.lockMs}`,
+  query_timeout: adminLimits.beginMs,
+};
+
+/** A socket that gives up soon where nobody answers. */
+function dial(): Socket {
+  const socket = new Socket();
+  const giveUp = () => socket.destroy(new Error(`No answer within ${adminLimits.dialMs} ms.`));
+  const timer = setTimeout(giveUp, adminLimits.dialMs);
+  for (const event of ["connect", "close"]) {
+    socket.once(event, () => clearTimeout(timer));
+  }
+  return socket;
 }
 
 /** SQLSTATE classes 08 (connection), 53 (resources) and 57 (operator intervention) pass with time; the rest do not. */
