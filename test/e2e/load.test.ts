@@ -1,10 +1,10 @@
 // Much data and slow readers: memory stays bounded in agent and server, and one reader's pace is nobody else's.
 
-import { readFile } from "node:fs/promises";
 import { encodeQuery } from "@jitdb/shared/postgres/encoder";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { Company, type Door } from "./company.ts";
+import { memoryGrowth } from "./memory-growth.ts";
 import { drain, openWire, type Wire } from "./wire.ts";
 
 const megabyte = 1024 * 1024;
@@ -22,33 +22,6 @@ beforeAll(async () => {
 });
 afterAll(() => company?.close());
 
-async function residentBytes(pid: number | undefined): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
-}
-
-/** The most that agent and server hold while something runs, beyond what they held before. */
-async function growth(work: () => Promise<unknown>): Promise<{ agent: number; server: number }> {
-  const pids = { agent: door.child.pid, server: company.installation.serverPid };
-  const before = {
-    agent: await residentBytes(pids.agent),
-    server: await residentBytes(pids.server),
-  };
-  const most = { ...before };
-  const state = { isOver: false };
-  const sampling = (async () => {
-    while (!state.isOver) {
-      most.agent = Math.max(most.agent, await residentBytes(pids.agent));
-      most.server = Math.max(most.server, await residentBytes(pids.server));
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  })();
-  await work();
-  state.isOver = true;
-  await sampling;
-  return { agent: most.agent - before.agent, server: most.server - before.server };
-}
-
 /** Bytes a millisecond. */
 async function rate(wire: Wire, megabytes: number): Promise<number> {
   const started = performance.now();
@@ -60,7 +33,7 @@ test("250 MB of rows pass through in bounded memory (invariant 11)", async () =>
   // What a process needs once, it has after this.
   await drain(wire, rows(40));
   const received = { bytes: 0 };
-  const grown = await growth(async () => {
+  const grown = await memoryGrowth(company, door, async () => {
     received.bytes = await drain(wire, rows(250));
   });
   wire.stream.socket.destroy();
@@ -74,7 +47,7 @@ test("a reader that stops costs bounded memory and slows nobody down (invariant 
   await rate(busy, 40);
   const alone: number[] = [];
   const beside: number[] = [];
-  const grown = await growth(async () => {
+  const grown = await memoryGrowth(company, door, async () => {
     for (let round = 0; round < 4; round++) {
       alone.push(await rate(busy, 40));
       const stopped = await openWire(door);
