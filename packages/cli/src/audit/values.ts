@@ -29,7 +29,7 @@ const types: ReadonlyMap<number, Decode> = new Map<number, Decode>([
   [114, text],
   [142, text],
   [700, (value) => showFloat4(value.readFloatBE())],
-  [701, (value) => String(value.readDoubleBE())],
+  [701, (value) => showNumber(value.readDoubleBE())],
   [705, text],
   [1042, text],
   [1043, text],
@@ -56,10 +56,15 @@ function showFloat4(value: number): string {
   for (let precision = 1; precision < 9; precision += 1) {
     const short = Number(value.toPrecision(precision));
     if (Math.fround(short) === value) {
-      return String(short);
+      return showNumber(short);
     }
   }
-  return String(value);
+  return showNumber(value);
+}
+
+/** An exponent has two digits at least. */
+function showNumber(value: number): string {
+  return String(value).replace(/e([+-])(\d)$/, "e$10$2");
 }
 
 const dayMs = 86_400_000;

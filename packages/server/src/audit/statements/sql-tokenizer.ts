@@ -74,6 +74,7 @@ interface Open {
 /** Push a piece, then take tokens until there are none; after the last piece `finish`, and take the rest. */
 export class SqlTokenizer {
   readonly #leadByte: (byte: number) => boolean;
+  readonly #hasLeadBytes: boolean;
   readonly #plain: Quoting;
   #window: Buffer = Buffer.alloc(0);
   /** Offset in the text of the window's first byte. */
@@ -85,7 +86,9 @@ export class SqlTokenizer {
   #name = { start: -1, at: -1 };
 
   constructor({ encoding, standardStrings }: SqlSyntax) {
-    this.#leadByte = leadBytes(encoding);
+    const leadByte = leadBytes(encoding);
+    this.#hasLeadBytes = leadByte !== undefined;
+    this.#leadByte = leadByte ?? (() => false);
     this.#plain = standardStrings ? "plain" : "escape";
   }
 
@@ -254,6 +257,9 @@ export class SqlTokenizer {
   }
 
   #findQuote(open: Open, closing: number): number | undefined {
+    if (open.quoting === "plain" && !this.#hasLeadBytes) {
+      this.#skipTo(open, closing);
+    }
     for (let byte = this.#byte(open.at); byte !== undefined; byte = this.#byte(open.at)) {
       const following = this.#byte(open.at + 1);
       if (following === undefined && !this.#final) {
@@ -265,6 +271,12 @@ export class SqlTokenizer {
       open.at += this.#lengthInString(byte, following ?? 0, closing, open.quoting);
     }
     return undefined;
+  }
+
+  /** Only the closing quote means anything: what stands before it may be megabytes. */
+  #skipTo(open: Open, closing: number): void {
+    const found = this.#window.indexOf(closing, open.at - this.#base);
+    open.at = this.#base + (found === -1 ? this.#window.length : found);
   }
 
   /** Bytes of the character, doubled quote or escape at this place. */
@@ -348,8 +360,8 @@ function isWordByte(byte: number): boolean {
   );
 }
 
-/** Which bytes begin a character of two whose second byte may look like ASCII. */
-function leadBytes(encoding: string): (byte: number) => boolean {
+/** Which bytes begin a character of two whose second byte may look like ASCII; undefined where there are none. */
+function leadBytes(encoding: string): ((byte: number) => boolean) | undefined {
   switch (encoding.toUpperCase()) {
     case "SJIS":
     case "SHIFT_JIS_2004":
@@ -361,6 +373,6 @@ function leadBytes(encoding: string): (byte: number) => boolean {
     case "JOHAB":
       return (byte) => byte >= 0x80;
     default:
-      return () => false;
+      return undefined;
   }
 }
