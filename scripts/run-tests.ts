@@ -2,7 +2,8 @@
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { root } from "./root.ts";
 import { runTool } from "./run-tool.ts";
 
 /** Runs the named Vitest projects. The answer is the exit code: 0 only if tests ran and none failed. */
@@ -18,9 +19,13 @@ export async function runTests(projects: string[], args: readonly string[]): Pro
       ...args,
     ]);
     const count = countTests(JSON.parse(await readFile(resultFile, "utf8")) as VitestResult);
+    // Last, and a line each: whoever reads only the end of a log sees them.
+    for (const failure of count.failures) {
+      process.stdout.write(`failed: ${failure}\n`);
+    }
     process.stdout.write(`${closingLine(count)}\n`);
     // A file that fails to load counts no failed test, hence Vitest's own word too.
-    return exitCode !== 0 || count.failed > 0 || count.passed === 0 ? 1 : 0;
+    return exitCode !== 0 || count.failures.length > 0 || count.passed === 0 ? 1 : 0;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -28,8 +33,10 @@ export async function runTests(projects: string[], args: readonly string[]): Pro
 
 interface VitestResult {
   readonly testResults: readonly {
+    readonly name: string;
     readonly status: string;
     readonly assertionResults: readonly {
+      readonly fullName: string;
       readonly status: string;
       readonly meta: { readonly skipReason?: string };
     }[];
@@ -38,17 +45,21 @@ interface VitestResult {
 
 interface TestCount {
   readonly passed: number;
-  readonly failed: number;
+  /** Files and names of tests, and files that did not load. */
+  readonly failures: readonly string[];
   readonly skipped: number;
   readonly reasons: ReadonlyMap<string, number>;
 }
 
 function countTests(result: VitestResult): TestCount {
   const tests = result.testResults.flatMap((file) => file.assertionResults);
-  const brokenFiles = result.testResults.filter(
-    (file) =>
-      file.status === "failed" && file.assertionResults.every(({ status }) => status !== "failed"),
-  );
+  const failures = result.testResults.flatMap(({ name, status, assertionResults }) => {
+    const file = relative(root, name);
+    const failed = assertionResults.filter((test) => test.status === "failed");
+    return status === "failed" && failed.length === 0
+      ? [file]
+      : failed.map(({ fullName }) => `${file}: ${fullName}`);
+  });
   const skipped = tests.filter(({ status }) => status !== "passed" && status !== "failed");
   const reasons = new Map<string, number>();
   for (const { meta } of skipped) {
@@ -57,14 +68,14 @@ function countTests(result: VitestResult): TestCount {
   }
   return {
     passed: tests.filter(({ status }) => status === "passed").length,
-    failed: tests.filter(({ status }) => status === "failed").length + brokenFiles.length,
+    failures,
     skipped: skipped.length,
     reasons,
   };
 }
 
-function closingLine({ passed, failed, skipped, reasons }: TestCount): string {
-  const counted = `${passed} passed, ${failed} failed`;
+function closingLine({ passed, failures, skipped, reasons }: TestCount): string {
+  const counted = `${passed} passed, ${failures.length} failed`;
   if (skipped === 0) {
     return counted;
   }
