@@ -2,6 +2,7 @@
 // programs.
 
 import { runBench } from "./run-bench.ts";
+import { cornerScripts } from "./scripts/corners.ts";
 import { driverScripts } from "./scripts/driver.ts";
 import { extendedQueryScripts } from "./scripts/extended-query.ts";
 import { newestProtocolScripts, operationScripts } from "./scripts/operations.ts";
@@ -13,6 +14,7 @@ runBench("embedded", [
   ...operationScripts,
   ...newestProtocolScripts,
   ...extendedQueryScripts,
+  ...cornerScripts,
   ...violationScripts,
   ...driverScripts,
 ]);

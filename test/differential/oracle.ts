@@ -9,7 +9,13 @@ import type {
   RecordedText,
 } from "../../packages/server/src/audit/record.ts";
 import type { Journal } from "../support/journal.ts";
-import { failedStatement, type LoggedRun, loggedRun, type TraceEntry } from "./server-trace.ts";
+import {
+  failedStatement,
+  isError,
+  type LoggedRun,
+  loggedRun,
+  type TraceEntry,
+} from "./server-trace.ts";
 
 type Intent = EventOf<"statement.intent">;
 type Outcome = EventOf<"statement.outcome">;
@@ -42,8 +48,10 @@ export class Oracle {
     const intents = this.#intents.get(session) ?? [];
     const findings: string[] = [];
     let next = 0;
-    for (const run of entries.flatMap((entry) => loggedRun(entry) ?? [])) {
-      const found = intents.findIndex((intent, at) => at >= next && this.#isOf(intent, run));
+    for (const { run, hasFailed } of runsOf(entries)) {
+      const isOf = (intent: Intent, at: number) =>
+        at >= next && (hasFailed || !this.#hasOnlyFailed(intent)) && this.#isOf(intent, run);
+      const found = intents.findIndex(isOf);
       if (found === -1) {
         findings.push(`not on record, or not in its place: ${describe(run)}`);
         continue;
@@ -59,9 +67,7 @@ export class Oracle {
   #unfounded(intents: readonly Intent[]): string[] {
     return intents.flatMap((intent) => {
       const results = (this.#outcomes.get(intent.statement) ?? []).map(({ result }) => result);
-      const hasRun = results.some((result) =>
-        ["complete", "suspended", "unknown"].includes(result),
-      );
+      const hasRun = results.some((result) => ["complete", "suspended"].includes(result));
       return results.length === 0 || hasRun
         ? [
             `on record as ${results.join(", ") || "under way"}, and not logged: ${JSON.stringify(intent)}`,
@@ -82,6 +88,11 @@ export class Oracle {
       .flatMap((entry) => failedStatement(entry) ?? [])
       .filter((text) => ![...texts].some((recorded) => isSame(recorded, text)))
       .map((text) => `failed, and is not on record: ${text}`);
+  }
+
+  #hasOnlyFailed({ statement }: Intent): boolean {
+    const outcomes = this.#outcomes.get(statement) ?? [];
+    return outcomes.length > 0 && outcomes.every(({ result }) => result === "error");
   }
 
   #isOf(intent: Intent, run: LoggedRun): boolean {
@@ -108,14 +119,26 @@ export class Oracle {
 
   #isCandidate(
     candidate: Candidate,
-    { encoding }: Intent,
+    { encoding, session = "" }: Intent,
     run: LoggedRun & { kind: "execute" },
   ): boolean {
     const bound = candidate.parameters ?? this.#binds.get(candidate.bind ?? "")?.parameters ?? [];
     const areSame =
       !Array.isArray(bound) ||
       run.parameters.every((value, at) => isValue(bound[at] ?? null, value, encoding));
-    return areSame && isSame(this.#textOf(candidate, encoding), run.text);
+    const isText =
+      candidate.parse === null
+        ? this.#isMadeBySql(session, run.text)
+        : isSame(this.#textOf(candidate, encoding), run.text);
+    return areSame && isText;
+  }
+
+  /** What PREPARE and DECLARE made has its text in the statement that made it. */
+  #isMadeBySql(session: string, text: string): boolean {
+    const intents = this.#intents.get(session) ?? [];
+    return intents
+      .flatMap((intent) => this.#textsOf(intent))
+      .some(([whole = ""]) => whole.includes(text));
   }
 
   #textsOf(intent: Intent): Template[] {
@@ -142,6 +165,21 @@ export class Oracle {
     const chunks = [...(this.#chunks.get(id) ?? [])].sort((a, b) => a.part - b.part);
     return template(Buffer.concat(chunks.map((chunk) => bytesOf(chunk.text))), masked, encoding);
   }
+}
+
+/** What ran, and whether an error was logged before the next. */
+function runsOf(entries: readonly TraceEntry[]): { run: LoggedRun; hasFailed: boolean }[] {
+  const runs: { run: LoggedRun; hasFailed: boolean }[] = [];
+  for (const entry of entries) {
+    const run = loggedRun(entry);
+    const last = runs.at(-1);
+    if (run !== undefined) {
+      runs.push({ run, hasFailed: false });
+    } else if (last !== undefined && isError(entry)) {
+      last.hasFailed = true;
+    }
+  }
+  return runs;
 }
 
 /** What stands between the masked secrets of a text: one part where there are none. */

@@ -93,9 +93,13 @@ export function loggedRun([head = "", ...others]: TraceEntry): LoggedRun | undef
 }
 
 /** The text of a statement that failed before it was logged as one that runs, e.g. by its grammar. */
-export function failedStatement([head = "", ...others]: TraceEntry): string | undefined {
-  const statement = others.find((line) => line.startsWith("STATEMENT:  "));
-  return /^(ERROR|FATAL): /.test(head) ? statement?.slice("STATEMENT:  ".length) : undefined;
+export function failedStatement(entry: TraceEntry): string | undefined {
+  const statement = entry.find((line) => line.startsWith("STATEMENT:  "));
+  return isError(entry) ? statement?.slice("STATEMENT:  ".length) : undefined;
+}
+
+export function isError([head = ""]: TraceEntry): boolean {
+  return /^(ERROR|FATAL): /.test(head);
 }
 
 function parameters(lines: readonly string[]): (string | null)[] {

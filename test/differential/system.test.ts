@@ -2,6 +2,7 @@
 // to add a script.
 
 import { runBench } from "./run-bench.ts";
+import { cornerScripts } from "./scripts/corners.ts";
 import { driverScripts } from "./scripts/driver.ts";
 import { extendedQueryScripts } from "./scripts/extended-query.ts";
 import { operationScripts } from "./scripts/operations.ts";
@@ -14,6 +15,7 @@ runBench("system", [
   ...simpleQueryScripts,
   ...operationScripts,
   ...extendedQueryScripts,
+  ...cornerScripts,
   ...violationScripts,
   ...driverScripts,
   ...psqlScripts,

@@ -7,7 +7,7 @@ import {
   encodeTerminate,
 } from "@jitdb/shared/postgres/encoder";
 import { backendMessages } from "@jitdb/shared/postgres/messages";
-import type { Script, World } from "../script.ts";
+import type { Script } from "../script.ts";
 import {
   bind,
   bytes,
@@ -18,26 +18,12 @@ import {
   execute,
   flush,
   parse,
+  pipelines,
+  run,
 } from "./messages.ts";
 
 const sync = encodeSync;
 const query = encodeQuery;
-
-/** One session that sends these lists of messages, each answered before the next is sent. */
-function pipelines(...lists: readonly (readonly Uint8Array[])[]) {
-  return async (world: World): Promise<void> => {
-    const session = await world.open();
-    for (const messages of lists) {
-      await session.ask(...messages);
-    }
-    await session.end();
-  };
-}
-
-/** A statement with its parameters, run at once. */
-function run(text: string, parameters: readonly (string | null)[] = []): Uint8Array[] {
-  return [parse(text), bind(parameters), describe("portal"), execute()];
-}
 
 /** Types that the tests name by OID. */
 const types = { bool: 16, int8: 20, int4: 23, text: 25, bytea: 17 };
@@ -318,6 +304,12 @@ export const extendedQueryScripts: readonly Script[] = [
         parse("SELECT 'spaces'", "a name; with 'quotes'"),
         bind([], { statement: "a name; with 'quotes'" }),
         execute(),
+        sync(),
+      ],
+      [
+        parse("SELECT 'umlaut'", "ä€"),
+        bind([], { statement: "ä€", portal: "𝄞" }),
+        execute("𝄞"),
         sync(),
       ],
       [parse("SELECT 'long'", "n".repeat(100)), sync()],

@@ -31,6 +31,22 @@ export async function ask(
   }
 }
 
+/** One session that sends these lists of messages, each answered before the next is sent. */
+export function pipelines(...lists: readonly (readonly Uint8Array[])[]) {
+  return async (world: World): Promise<void> => {
+    const session = await world.open();
+    for (const messages of lists) {
+      await session.ask(...messages);
+    }
+    await session.end();
+  };
+}
+
+/** A statement with its parameters, run at once. */
+export function run(text: string, parameters: readonly (string | null)[] = []): Uint8Array[] {
+  return [parse(text), bind(parameters), describe("portal"), execute()];
+}
+
 export const bytes = (text: string) => new TextEncoder().encode(text);
 
 export function parse(text: string | Uint8Array, statement = "", types: number[] = []): Uint8Array {
