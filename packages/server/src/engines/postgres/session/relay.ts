@@ -365,7 +365,7 @@ export class Relay implements Session, Forwarder {
    */
   #destroy(): void {
     const { socket, transport } = this.#connection;
-    if (isTcp(transport)) {
+    if (transport.remoteFamily !== undefined) {
       transport.resetAndDestroy();
     }
     transport.destroy();
@@ -396,8 +396,4 @@ export class Relay implements Session, Forwarder {
       bytesOut: this.#bytesOut,
     };
   }
-}
-
-function isTcp(socket: Socket): boolean {
-  return socket.remoteFamily !== undefined;
 }
