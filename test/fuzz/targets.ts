@@ -8,6 +8,7 @@ import { loginTarget } from "./targets/login.ts";
 import { hostileServerTarget, observerTarget } from "./targets/observer.ts";
 import { optionsTarget } from "./targets/options.ts";
 import { parsersTarget } from "./targets/parsers.ts";
+import { realTarget } from "./targets/real.ts";
 import { longSqlTarget, sqlTarget } from "./targets/sql.ts";
 import { tunnelTarget } from "./targets/tunnel.ts";
 
@@ -24,5 +25,10 @@ export const targets: readonly Target[] = [
   frontTarget,
 ];
 
-/** With those that are heavy, for the long run. */
-export const longTargets: readonly Target[] = [...targets, longSqlTarget];
+/** With those that are heavy or need a real server, for the long run. */
+export const longTargets: readonly Target[] = [
+  ...targets,
+  longSqlTarget,
+  realTarget("system"),
+  realTarget("embedded"),
+];

@@ -15,7 +15,7 @@ import { Broken, holds, type Target } from "../target.ts";
 import { FuzzedGateway, MemoryClient, MemoryJournal, never } from "./gateway-session.ts";
 import { checkRecorded } from "./oracle.ts";
 
-const deadlineMs = 3000;
+const deadlineMs = 15_000;
 
 const startup = encodeStartupMessage({
   version: protocolVersions.v3_0,
