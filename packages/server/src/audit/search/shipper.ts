@@ -1,6 +1,6 @@
 // Ships the journal's records to the store, where they can be searched. The journal is the truth; this may lag behind.
 
-import type { Insertable } from "kysely";
+import { CompiledQuery } from "kysely";
 import type { Store } from "../../store/store.ts";
 import type { Tables } from "../../store/tables.ts";
 import { type JournalLine, JournalReader } from "../journal/reader.ts";
@@ -106,28 +106,25 @@ export class AuditShipper {
   async #insert(lines: readonly JournalLine[]): Promise<void> {
     for (let start = 0; start < lines.length; start += rowsPerInsert) {
       const rows = lines.slice(start, start + rowsPerInsert).map((line) => this.#row(line));
-      await this.#store.db
-        .insertInto("audit_records")
-        .values(rows)
-        .onConflict((conflict) => conflict.columns(["journal", "seq"]).doNothing())
-        .execute();
+      await this.#store.db.executeQuery(CompiledQuery.raw(insertRows(rows.length), rows.flat()));
     }
   }
 
-  #row({ seq, line }: JournalLine): Insertable<Tables["audit_records"]> {
+  /** In the order of `columns`. */
+  #row({ seq, line }: JournalLine): unknown[] {
     const text = line.toString("utf8");
     const record: ShippedFields = JSON.parse(text);
-    return {
-      journal: this.#journal.id,
+    return [
+      this.#journal.id,
       seq,
-      at: Date.parse(record.at),
-      kind: record.kind,
-      person: record.person ?? null,
-      database_name: record.database ?? null,
-      grant_id: record.grant ?? null,
-      session_id: record.session ?? null,
-      line: text,
-    };
+      Date.parse(record.at),
+      record.kind,
+      record.person ?? null,
+      record.database ?? null,
+      record.grant ?? null,
+      record.session ?? null,
+      text,
+    ];
   }
 
   async #forgetReader(): Promise<void> {
@@ -135,6 +132,24 @@ export class AuditShipper {
     this.#reader = undefined;
     await reader?.close();
   }
+}
+
+const columns: readonly (keyof Tables["audit_records"])[] = [
+  "journal",
+  "seq",
+  "at",
+  "kind",
+  "person",
+  "database_name",
+  "grant_id",
+  "session_id",
+  "line",
+];
+
+/** Written by hand: a query builder takes as long for it as the reading of the journal. */
+function insertRows(count: number): string {
+  const row = `(${columns.map(() => "?").join(", ")})`;
+  return `insert into audit_records (${columns.join(", ")}) values ${Array(count).fill(row).join(", ")} on conflict (journal, seq) do nothing`;
 }
 
 interface ShippedFields {

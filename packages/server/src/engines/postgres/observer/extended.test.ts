@@ -85,6 +85,14 @@ describe("the extended protocol", () => {
     });
   });
 
+  it("records a Parse and a Bind behind which the session ends (invariant 27)", () => {
+    const session = new ObservedSession();
+    const malformed = encodeMessage(frontendMessages.Sync, bytes("x"));
+    expect(() => session.client(parse("", "SELECT 1"), bind("", ""), malformed)).toThrow();
+    session.observer.end("terminated", "protocol");
+    expect(session.records.map(({ kind }) => kind)).toEqual(["statement.parse", "statement.bind"]);
+  });
+
   it("leaves no record out that the intent behind it does not say", () => {
     const session = new ObservedSession();
     session.client(

@@ -102,5 +102,6 @@ export class Observer {
       }
     }
     this.#records.release();
+    this.#records.appendPreparations();
   }
 }
