@@ -20,7 +20,7 @@ import { startUpPacket } from "./parsers.ts";
 const password = "the-local-password";
 /** A client that says nothing is gone after this. */
 const startUpTimeoutMs = 40;
-const closeMs = 2000;
+const closeMs = 15_000;
 
 /** What no PostgreSQL client says. */
 const strangers = [
