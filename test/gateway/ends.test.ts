@@ -281,7 +281,11 @@ describe("the end of a session", () => {
 
   test("comes with the server's: every client is told, every row is closed", async () => {
     await rig.gateway.close("maintenance");
-    expect(await client.lastError()).toMatchObject({ severity: "FATAL", code: "57P01" });
+    expect(await client.lastError()).toMatchObject({
+      severity: "FATAL",
+      code: "57P01",
+      hint: "Connect again in a moment; jitdb finds a server that is back by itself.",
+    });
     expect(client.stream.agent.goaway).toMatchObject({ code: "tunnel.going_away" });
     const rows = await rig.access.store.db.selectFrom("sessions").selectAll().execute();
     expect(rows).toMatchObject([{ end: "server_stopped", person_id: "usr_alice", statements: 0 }]);

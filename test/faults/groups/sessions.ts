@@ -222,7 +222,10 @@ export const sessions: FaultGroup<World> = {
         scene.after(() => installation.startServer());
       },
       command: 'jitdb sql prod-orders -c "select pg_sleep(60)"',
-      stderr: ["error: The server is stopping.", "hint: Run `jitdb connect` again."],
+      stderr: [
+        "error: The server is stopping.",
+        "hint: Connect again in a moment; jitdb finds a server that is back by itself.",
+      ],
       exit: 7,
     },
     {

@@ -166,6 +166,7 @@ export class Gateway {
   /** Ends everything with a word to everybody; resolves when all is closed and on record. */
   async close(reason: string): Promise<void> {
     const error = new JitdbError("tunnel.going_away", "The server is stopping.", {
+      hint: "Connect again in a moment; jitdb finds a server that is back by itself.",
       detail: reason,
     });
     this.#stopping = error;
