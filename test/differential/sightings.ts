@@ -110,7 +110,7 @@ function oidName(oid: number, { oids }: Known): number | string {
 }
 
 /**
- * Of a text that a server or a program wrote: what differs between any two sessions or runs. Process ids, ids of
+ * Of a text that a server or a program wrote: what differs between any two sessions or runs. Process ids, ports, ids of
  * transactions and snapshots, the number of a session's schema for temporary things, OIDs of what was made by hand, and
  * pg_dump's random key.
  */
@@ -118,6 +118,7 @@ export function withoutIds(text: string): string {
   const oids = new Map<string, string>();
   return text
     .replaceAll(/(process|PID) \d+/gi, "$1 …")
+    .replaceAll(/\bport \d+/g, "port …")
     .replaceAll(/\btransaction \d+/g, "transaction …")
     .replaceAll(/SNAPSHOT '[-0-9A-F]+'/g, "SNAPSHOT …")
     .replaceAll(/pg_temp_\d+/g, "pg_temp_…")

@@ -195,12 +195,17 @@ export const operationScripts: readonly Script[] = [
     },
   },
   {
-    name: "is ended by idle_in_transaction_session_timeout",
+    name: "is ended by the server's timeouts for idle sessions",
     speaks: "raw",
     async run(world) {
-      const session = await world.open();
-      await ask(session, "SET idle_in_transaction_session_timeout = 50; BEGIN");
-      await session.untilClosed();
+      for (const sql of [
+        "SET idle_in_transaction_session_timeout = 50; BEGIN",
+        "SET idle_session_timeout = 50",
+      ]) {
+        const session = await world.open();
+        await ask(session, sql);
+        await session.untilClosed();
+      }
     },
   },
 ];

@@ -184,6 +184,21 @@ SELECT convert_from(lo_get(:LASTOID), 'UTF8') AS content;
 `),
   },
   {
+    name: "asks for encryption in every way that is declined, and goes on or gives up",
+    speaks: "psql",
+    async run(world) {
+      for (const env of [
+        { PGSSLMODE: "disable", PGGSSENCMODE: "disable" },
+        { PGSSLMODE: "allow" },
+        { PGSSLMODE: "prefer", PGGSSENCMODE: "prefer" },
+        { PGSSLMODE: "require" },
+        { PGCHANNELBINDING: "require" },
+      ]) {
+        await world.program("psql", ["-X", "-w", "-c", "SELECT 'in'"], { env });
+      }
+    },
+  },
+  {
     name: "connects again inside a session",
     speaks: "psql",
     run: psql(
