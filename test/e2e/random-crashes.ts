@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../support/eventually.ts";
 import type { Person } from "../support/installation.ts";
+import type { Journal } from "../support/journal.ts";
 import type { Company, Door } from "./company.ts";
 import { statementsInLog } from "./server-log.ts";
 
@@ -26,6 +27,8 @@ export interface CrashReport {
   readonly brokenChainAt: number | undefined;
   /** Users that were planned and whose end is not on record. */
   readonly usersWithoutEnd: readonly string[];
+  /** Users whose making, or whose end, a crash came into: what the moments have hit. */
+  readonly interrupted: { readonly makings: number; readonly endings: number };
 }
 
 const limits = {
@@ -182,8 +185,26 @@ class Run {
       rolesLeft: await installation.ephemeralUsers(),
       brokenChainAt: journal.firstBreak(),
       usersWithoutEnd: planned.map(({ user }) => user).filter((user) => !dropped.has(user)),
+      interrupted: {
+        makings: interruptions(journal, "user.planned", "user.created"),
+        endings: interruptions(journal, "grant.ended", "user.dropped"),
+      },
     };
   }
+}
+
+/** Grants for which the server was started between two of their records. */
+function interruptions(
+  journal: Journal,
+  first: "user.planned" | "grant.ended",
+  last: "user.created" | "user.dropped",
+): number {
+  const starts = journal.of("server.started").map(({ seq }) => seq);
+  const begun = new Map(journal.of(first).map(({ grant, seq }) => [grant, seq]));
+  return journal.of(last).filter(({ grant, seq }) => {
+    const from = begun.get(grant);
+    return from !== undefined && starts.some((start) => from < start && start < seq);
+  }).length;
 }
 
 /** A small generator with a seed (Tommy Ettinger's mulberry32). */

@@ -21,4 +21,6 @@ test(`${kills} crashes at random moments leave no role, no late session and no s
   expect(report).toMatchObject(nothingLost);
   expect(report.logged).toBeGreaterThanOrEqual(report.answered);
   expect(report.answered).toBeGreaterThan(kills / 2);
+  expect(report.interrupted.makings).toBeGreaterThan(0);
+  expect(report.interrupted.endings).toBeGreaterThan(0);
 });
