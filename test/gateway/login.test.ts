@@ -16,8 +16,10 @@ import {
   encodeAuthenticationSasl,
   encodeAuthenticationSaslContinue,
   encodeAuthenticationSaslFinal,
+  encodeNegotiateProtocolVersion,
 } from "../../packages/shared/src/postgres/encoder.ts";
 import { backendMessages } from "../../packages/shared/src/postgres/messages.ts";
+import { protocolVersions } from "../../packages/shared/src/postgres/startup.ts";
 import { cstring, encodeMessage, int32, uint8 } from "../../packages/shared/src/postgres/writer.ts";
 import { type PostgresVersion, type RunningPostgres, startPostgres } from "../support/postgres.ts";
 import { createRig, type Rig } from "./rig.ts";
@@ -354,6 +356,23 @@ describe("a login to a server that is no honest PostgreSQL (invariants 13, 17)",
       [sasl, serverFirst("4096"), () => encodeAuthenticationSaslFinal(wrongSignature)],
     ],
     ["skips its proof", [sasl, serverFirst("4096"), () => encodeAuthenticationOk()]],
+    [
+      "negotiates a version that was asked for",
+      [() => encodeNegotiateProtocolVersion(protocolVersions.v3_0, [])],
+    ],
+    [
+      "negotiates a later version",
+      [() => encodeNegotiateProtocolVersion(protocolVersions.v3_2, [])],
+    ],
+    [
+      "knows of options that nobody asked for",
+      [() => encodeNegotiateProtocolVersion(0x0002_0000, ["_pq_.x"])],
+    ],
+    [
+      "negotiates behind the beginning of the authentication",
+      [sasl, () => encodeNegotiateProtocolVersion(protocolVersions.v3_0, [])],
+    ],
+    ["begins the authentication twice", [sasl, sasl]],
     [
       "sends parameters before the login",
       [() => encodeMessage(backendMessages.ParameterStatus, cstring("a"), cstring("b"))],

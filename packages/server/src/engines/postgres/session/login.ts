@@ -165,7 +165,8 @@ class Conversation {
       await this.#authenticate(parseAuthentication(body));
       return false;
     }
-    if (type === backendMessages.NegotiateProtocolVersion && this.#scram === undefined) {
+    if (type === backendMessages.NegotiateProtocolVersion) {
+      this.#checkIsFirst();
       this.#negotiate(parseNegotiateProtocolVersion(body));
       return false;
     }
@@ -274,8 +275,8 @@ class Conversation {
   }
 
   #checkIsFirst(): void {
-    if (this.#scram !== undefined || this.#isPasswordSent) {
-      throw refusedServer("it began the authentication twice");
+    if (this.#scram !== undefined || this.#isPasswordSent || this.#isAuthenticated) {
+      throw refusedServer("it went back to the beginning of the authentication");
     }
   }
 
