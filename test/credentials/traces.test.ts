@@ -121,6 +121,19 @@ describe.each(["system", "embedded"] as const)("traces on the %s PostgreSQL", (v
     await fixture.superuser("DROP DATABASE second WITH (FORCE)", "postgres");
   });
 
+  test("compares the rest where one catalogue cannot be read, and says which one (invariant 33)", async () => {
+    const before = await fixture.executor.snapshot("admin");
+    await fixture.superuser(`REVOKE SELECT ON pg_catalog.pg_user_mappings FROM PUBLIC;
+      ALTER ROLE jitdb_orders_admin SET work_mem = '64kB'`);
+    const { traces, gaps } = await fixture.executor.compare(before);
+    await fixture.superuser(`GRANT SELECT ON pg_catalog.pg_user_mappings TO PUBLIC;
+      ALTER ROLE jitdb_orders_admin RESET work_mem`);
+    expect(words(traces)).toEqual(["new setting work_mem of jitdb_orders_admin"]);
+    expect(gaps).toEqual([
+      "When it had ended: The user mappings in orders could not be read: permission denied for view pg_user_mappings.",
+    ]);
+  });
+
   test("says which profiles can leave traces, and by what (invariant 33)", async () => {
     const ways = await fixture.executor.waysToLeaveTraces();
     const asGroup = "can act as jitdb_orders_admin, so that its end does not show what it made";

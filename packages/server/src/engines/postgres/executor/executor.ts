@@ -19,7 +19,7 @@ import { rollbackPrepared } from "./prepared.ts";
 import { createRole, dropRole, extendRole, listUsers, lockRole, type RoleRow } from "./roles.ts";
 import { refuseForbidden } from "./safety.ts";
 import { listBackends, terminateBackends, terminateSessions } from "./sessions.ts";
-import { rolesOfGroup, takeSnapshot } from "./snapshot.ts";
+import { snapshotOfGroup, snapshotOfRoles } from "./snapshot.ts";
 import { findTraces } from "./traces.ts";
 import { verifyGone } from "./verify.ts";
 import { findWays } from "./ways.ts";
@@ -84,25 +84,20 @@ export class PostgresExecutor implements Executor {
   }
 
   async snapshot(profile: string): Promise<Snapshot> {
-    const roles = await rolesOfGroup(this.#connection, this.#profile(profile).group);
-    const found = await takeSnapshot(this.#connection, this.#database.database, roles);
+    const { group } = this.#profile(profile);
+    const found = await snapshotOfGroup(this.#connection, this.#database.database, group);
     // How to undo a thing is of use only for what is new; a snapshot is kept for as long as its grant.
     return { ...found, entries: found.entries.map(({ undo: _, ...entry }) => entry) };
   }
 
   async compare(before: Snapshot): Promise<Comparison> {
-    const after = await takeSnapshot(this.#connection, this.#database.database, before.roles);
-    return findTraces(before, after);
+    const { database } = this.#database;
+    return findTraces(before, await snapshotOfRoles(this.#connection, database, before.roles));
   }
 
   async waysToLeaveTraces(): Promise<Readonly<Record<string, readonly string[]>>> {
-    return await this.#connection.transaction(async (transaction) => {
-      const ways: [string, readonly string[]][] = [];
-      for (const profile of this.#database.profiles.values()) {
-        ways.push([profile.name, await findWays(transaction, profile)]);
-      }
-      return Object.fromEntries(ways);
-    });
+    const profiles = [...this.#database.profiles.values()];
+    return await this.#connection.transaction((transaction) => findWays(transaction, profiles));
   }
 
   users(installation: string): Promise<readonly RoleRow[]> {

@@ -177,7 +177,7 @@ async function inspectGroup(
       fix: `REASSIGN OWNED BY ${quoteName(profile.group)} TO a role that nobody is a member of;`,
     });
   }
-  const ways = await findWays(transaction, profile);
+  const ways = (await findWays(transaction, [profile]))[profile.name] ?? [];
   if (ways.length > 0) {
     problems.push({
       severity: "warning",

@@ -3,7 +3,7 @@
 
 import pg from "pg";
 import type { Snapshot, SnapshotEntry } from "../../../credentials/traces.ts";
-import type { AdminConnection, AdminTransaction, Row } from "../admin-connection.ts";
+import type { AdminConnection, Row } from "../admin-connection.ts";
 import { keeperRole } from "../group-roles.ts";
 import { snapshotQueries } from "./snapshot-queries.ts";
 
@@ -26,6 +26,8 @@ export interface FoundSnapshot extends Snapshot {
 }
 
 interface EntryRow extends Row {
+  /** Which of the queries has found it. */
+  readonly query: number;
   readonly kind: string;
   readonly identity: string;
   readonly owner: string | null;
@@ -34,50 +36,66 @@ interface EntryRow extends Row {
   readonly undo: string | null;
 }
 
-const closureSql = `
-WITH RECURSIVE closure (oid) AS (
-  SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = $1
-  UNION
-  SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN closure c ON m.member = c.oid
-)
-SELECT r.rolname AS name FROM closure c JOIN pg_catalog.pg_roles r ON r.oid = c.oid`;
-
-const databasesSql = `
-SELECT DISTINCT d.datname AS name,
-  d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT') AS connectable
-FROM pg_catalog.pg_shdepend s
-JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
-JOIN pg_catalog.pg_database d ON d.oid = s.dbid
-WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND r.rolname = ANY ($1::text[])
-  AND d.datname <> pg_catalog.current_database()
-ORDER BY name LIMIT $2`;
-
-/** The roles whose things a grant on the group's profile can change, and which inherit what it leaves. */
-export async function rolesOfGroup(
-  connection: AdminConnection,
-  group: string,
-): Promise<readonly string[]> {
-  const rows = await connection.transaction((transaction) =>
-    transaction.query<{ name: string }>(closureSql, [group]),
-  );
-  return [...new Set([...rows.map(({ name }) => name), keeperRole])];
+interface Surroundings extends Row {
+  readonly roles: readonly string[];
+  readonly databases: readonly { readonly name: string; readonly connectable: boolean }[] | null;
 }
 
-/** @throws JitdbError `database.unavailable`, `database.misconfigured`; what a database refuses becomes a gap */
-export async function takeSnapshot(
+/** The roles, with those that they are members of where that is asked for, and the other databases in which they have something. */
+const surroundingsSql = `
+WITH RECURSIVE closure (oid) AS (
+  SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1::text[])
+  UNION
+  SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN closure c ON m.member = c.oid WHERE $2::bool
+), others AS (
+  SELECT DISTINCT d.datname::text AS name,
+    d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT') AS connectable
+  FROM pg_catalog.pg_shdepend s JOIN closure c ON c.oid = s.refobjid JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+  WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.datname <> pg_catalog.current_database()
+  ORDER BY name LIMIT $3
+)
+SELECT (SELECT pg_catalog.array_agg(r.rolname::text) FROM closure c JOIN pg_catalog.pg_roles r ON r.oid = c.oid) AS roles,
+  (SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(o)) FROM others o) AS databases`;
+
+/**
+ * What a grant on the group's profile can change: things of the group, of those that it is a member of, and of the keeper.
+ * @throws JitdbError `database.unavailable`, `database.misconfigured`; what a database refuses becomes a gap
+ */
+export async function snapshotOfGroup(
+  connection: AdminConnection,
+  home: string,
+  group: string,
+): Promise<FoundSnapshot> {
+  return await takeSnapshot(connection, home, [group, keeperRole], true);
+}
+
+/** Another snapshot of the same roles. @throws as {@link snapshotOfGroup} */
+export async function snapshotOfRoles(
   connection: AdminConnection,
   home: string,
   roles: readonly string[],
 ): Promise<FoundSnapshot> {
+  return await takeSnapshot(connection, home, roles, false);
+}
+
+async function takeSnapshot(
+  connection: AdminConnection,
+  home: string,
+  ofRoles: readonly string[],
+  withMemberships: boolean,
+): Promise<FoundSnapshot> {
   const gaps: string[] = [];
-  const others = await refusable(gaps, "databases of the cluster", () =>
+  const [around] = await refusable(gaps, "roles and databases of the cluster", () =>
     connection.transaction((transaction) =>
-      transaction.query<{ name: string; connectable: boolean }>(databasesSql, [
-        roles,
+      transaction.query<Surroundings>(surroundingsSql, [
+        ofRoles,
+        withMemberships,
         snapshotLimits.databases + 1,
       ]),
     ),
   );
+  const roles = around?.roles ?? ofRoles;
+  const others = around?.databases ?? [];
   const entries = await lookInto(connection, home, roles, true, gaps);
   for (const { name, connectable } of others.slice(0, snapshotLimits.databases)) {
     if (connectable) {
@@ -90,11 +108,12 @@ export async function takeSnapshot(
     gaps.push(`Only ${snapshotLimits.databases} other databases of the cluster were looked into.`);
   }
   if (entries.length > snapshotLimits.entries) {
-    gaps.push(`There is more than ${snapshotLimits.entries} things to compare.`);
+    gaps.push(`There are more than ${snapshotLimits.entries} things to compare.`);
   }
   return { roles, entries: entries.slice(0, snapshotLimits.entries), gaps };
 }
 
+/** All in one query; where that is refused, one after the other, so that one which fails costs only its own part. */
 async function lookInto(
   connection: AdminConnection,
   database: string,
@@ -102,36 +121,40 @@ async function lookInto(
   isHome: boolean,
   gaps: string[],
 ): Promise<FoundEntry[]> {
-  const entries: FoundEntry[] = [];
-  for (const { what, wholeCluster, sql } of snapshotQueries) {
-    if (wholeCluster && !isHome) {
-      continue;
-    }
-    const rows = await refusable(gaps, `${what} in ${database}`, () =>
-      connection.transaction(
-        (transaction) => readEntries(transaction, sql, roles, isHome),
-        database,
-      ),
+  const queries = [...snapshotQueries.entries()].filter(
+    ([, { wholeCluster }]) => isHome || !wholeCluster,
+  );
+  const numbered = queries.map(
+    ([query, { sql }]) => `SELECT ${query} AS query, q.* FROM (${sql}) q`,
+  );
+  const read = (sql: string) =>
+    connection.transaction(
+      (transaction) =>
+        transaction.query<EntryRow>(sql, [roles, isHome, snapshotLimits.rowsPerQuery + 1]),
+      database,
     );
-    if (rows.length > snapshotLimits.rowsPerQuery) {
-      gaps.push(
-        `Of the ${what} in ${database} only the newest ${snapshotLimits.rowsPerQuery} were compared.`,
-      );
+  let rows: readonly EntryRow[];
+  try {
+    rows = await read(numbered.join("\nUNION ALL\n"));
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) {
+      throw error;
     }
-    for (const row of rows.slice(0, snapshotLimits.rowsPerQuery)) {
-      entries.push(toEntry(row, wholeCluster ? null : database));
+    const parts: (readonly EntryRow[])[] = [];
+    for (const [index, [, { what }]] of queries.entries()) {
+      const sql = numbered[index] ?? "";
+      parts.push(await refusable(gaps, `${what} in ${database}`, () => read(sql)));
     }
+    rows = parts.flat();
   }
-  return entries;
-}
-
-async function readEntries(
-  transaction: AdminTransaction,
-  sql: string,
-  roles: readonly string[],
-  isHome: boolean,
-): Promise<readonly EntryRow[]> {
-  return await transaction.query<EntryRow>(sql, [roles, isHome, snapshotLimits.rowsPerQuery + 1]);
+  return queries.flatMap(([query, { what, wholeCluster }]) => {
+    const found = rows.filter((row) => row.query === query);
+    const most = snapshotLimits.rowsPerQuery;
+    if (found.length > most) {
+      gaps.push(`Of the ${what} in ${database} only the newest ${most} were compared.`);
+    }
+    return found.slice(0, most).map((row) => toEntry(row, wholeCluster ? null : database));
+  });
 }
 
 /** A grant must not fail because something about it cannot be compared later; that it cannot is said. */

@@ -5,9 +5,10 @@
 import type { ProfileConfig } from "../../../config/config.ts";
 import type { AdminTransaction, Row } from "../admin-connection.ts";
 import { membershipOptionsSince } from "../group-roles.ts";
-import { serverVersion } from "./roles.ts";
 
 interface WaysRow extends Row {
+  readonly group: string;
+  readonly version: number;
   readonly schemas: readonly string[] | null;
   readonly database: boolean;
   readonly owns: boolean;
@@ -15,7 +16,8 @@ interface WaysRow extends Row {
 }
 
 const waysSql = `
-SELECT (SELECT pg_catalog.array_agg(n.nspname::text ORDER BY n.nspname) FROM pg_catalog.pg_namespace n
+SELECT g.rolname AS "group", pg_catalog.current_setting('server_version_num')::int AS version,
+  (SELECT pg_catalog.array_agg(n.nspname::text ORDER BY n.nspname) FROM pg_catalog.pg_namespace n
     WHERE NOT pg_catalog.starts_with(n.nspname, 'pg_') AND n.nspname <> 'information_schema'
       AND pg_catalog.has_schema_privilege(g.oid, n.oid, 'CREATE')) AS schemas,
   pg_catalog.has_database_privilege(g.oid, pg_catalog.current_database(), 'CREATE') AS database,
@@ -23,27 +25,32 @@ SELECT (SELECT pg_catalog.array_agg(n.nspname::text ORDER BY n.nspname) FROM pg_
     AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
     AND s.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass) AS owns,
   EXISTS (SELECT FROM pg_catalog.pg_class c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
-    WHERE a.grantee IN (0, g.oid) AND a.privilege_type = 'TRIGGER'
-      AND c.relowner <> g.oid) AS triggers
-FROM pg_catalog.pg_roles g WHERE g.rolname = $1`;
+    WHERE a.grantee IN (0, g.oid) AND a.privilege_type = 'TRIGGER' AND c.relowner <> g.oid) AS triggers
+FROM pg_catalog.pg_roles g WHERE g.rolname = ANY ($1::text[])`;
 
-/** Each completes "A grant …"; empty: it leaves nothing but data in other people's tables. */
+/** By profile: each completes "A grant …"; empty: it leaves nothing but data in other people's tables. */
 export async function findWays(
   transaction: AdminTransaction,
-  profile: Pick<ProfileConfig, "group">,
-): Promise<readonly string[]> {
-  const [row] = await transaction.query<WaysRow>(waysSql, [profile.group]);
+  profiles: readonly Pick<ProfileConfig, "name" | "group">[],
+): Promise<Readonly<Record<string, readonly string[]>>> {
+  const groups = profiles.map(({ group }) => group);
+  const rows = await transaction.query<WaysRow>(waysSql, [groups]);
+  return Object.fromEntries(
+    profiles.map(({ name, group }) => [name, waysOf(rows.find((row) => row.group === group))]),
+  );
+}
+
+function waysOf(row: WaysRow | undefined): readonly string[] {
   if (row === undefined) {
     return [];
   }
   const ways = [
     ...(row.schemas === null ? [] : [`can make objects in ${row.schemas.join(", ")}`]),
     ...(row.database ? ["can make schemas"] : []),
-    ...(row.owns ? [`can change what ${profile.group} owns`] : []),
+    ...(row.owns ? [`can change what ${row.group} owns`] : []),
     ...(row.triggers ? ["can put triggers on other people's tables"] : []),
   ];
-  const canBecomeGroup = (await serverVersion(transaction)) < membershipOptionsSince;
-  return ways.length > 0 && canBecomeGroup
-    ? [...ways, `can act as ${profile.group}, so that its end does not show what it made`]
+  return ways.length > 0 && row.version < membershipOptionsSince
+    ? [...ways, `can act as ${row.group}, so that its end does not show what it made`]
     : ways;
 }
