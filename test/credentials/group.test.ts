@@ -83,6 +83,15 @@ describe.each(["system", "embedded"] as const)("shared roles on the %s PostgreSQ
     expect(await catalogue(fixture, databases)).toEqual(before);
   });
 
+  test("are given to nobody by a user, and neither is the user itself (invariant 32)", async () => {
+    const user = await fixture.createUser("admin");
+    const client = await fixture.login(user);
+    for (const role of ["jitdb_orders_admin", "jitdb_ephemeral", user.name]) {
+      expect(await sqlstateOf(client.query(`GRANT "${role}" TO shop`))).toBe("42501");
+    }
+    expect((await end(fixture, user)).gone).toBe(true);
+  });
+
   test("keep what a grant made as them before 16, for nobody knows whose it is; the grant ends, and check names them", async () => {
     const user = await fixture.createUser("admin");
     const client = await fixture.login(user);
