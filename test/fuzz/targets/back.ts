@@ -38,13 +38,15 @@ export const backTarget: Target = {
     const made = dice.oneIn(6) ? excerpt(dice, "client") : clientStream(dice);
     const messages = dice.oneIn(3) ? made : mutateMessages(dice, made, clientStream(dice));
     const chunks = cutAtRandom(dice, Buffer.concat(messages)).slice(0, 60);
-    return chunks.flatMap((chunk) => {
+    const pace = dice.oneIn(4) ? [step("pieces")] : [];
+    const steps = chunks.flatMap((chunk) => {
       const extra = dice.pick(extras);
       const bytes = extra === "server" ? Buffer.concat(excerpt(dice, "server").slice(0, 2)) : "";
       const isRare = ["full", "server", "end", "drain"].includes(extra);
       const isLeftOut = dice.oneIn(2) || (isRare && !dice.oneIn(6));
       return [step("client", chunk), ...(isLeftOut ? [] : [step(extra, bytes)])];
     });
+    return [...pace, ...steps];
   },
   async run(input) {
     running ??= { database: await FakeDatabase.start(), gateway: new FuzzedGateway() };
@@ -101,6 +103,9 @@ async function play(
       return await backend.answered();
     case "notice":
       return session.notify({ message: "The grant ends soon.", hint: "Ask again." });
+    case "pieces":
+      backend.sendsPieces = true;
+      return;
     case "full":
       journal.isFull = true;
       return;
@@ -134,6 +139,9 @@ class Backend {
   readonly #received: Uint8Array[] = [];
   readonly #sent: Uint8Array[] = [];
   #failure: unknown;
+  /** Whether its messages come in two pieces, a turn apart. */
+  sendsPieces = false;
+  #pieces: Uint8Array[] = [];
 
   constructor(journal: MemoryJournal) {
     this.#journal = journal;
@@ -169,9 +177,6 @@ class Backend {
       this.#failure ??= error;
     }
     this.#write(socket, replies);
-    if (this.#model.isOver) {
-      socket.end();
-    }
   }
 
   /** Says something that no honest server would. */
@@ -185,13 +190,32 @@ class Backend {
   #write(socket: Socket, messages: readonly Uint8Array[]): void {
     for (const message of messages) {
       this.#sent.push(message);
-      socket.write(message);
+      if (this.sendsPieces) {
+        const half = Math.floor(message.length / 2);
+        this.#pieces.push(message.subarray(0, half), message.subarray(half));
+      } else {
+        socket.write(message);
+      }
+    }
+    this.#writePieces(socket);
+  }
+
+  #writePieces(socket: Socket): void {
+    const piece = this.#pieces.shift();
+    if (piece !== undefined && socket.writable) {
+      socket.write(piece);
+      setImmediate(() => this.#writePieces(socket));
+    } else if (this.#model.isOver) {
+      socket.end();
     }
   }
 
   /** What was sent has most likely come to the model, and its answers to the gateway. */
   async answered(): Promise<void> {
-    for (let turn = 0; turn < 6; turn += 1) {
+    for (let turn = 0; turn < 6 || this.#pieces.length > 0; turn += 1) {
+      if (turn > 200) {
+        return;
+      }
       await nextTurn();
     }
   }

@@ -16,21 +16,26 @@ import { password } from "../fake-database.ts";
 
 /** A journal in memory. */
 export class MemoryJournal {
-  /** Whether flushes fail. */
+  /** Whether flushes fail, and, since the buffer is full, too, what is to be appended. */
   isFull = false;
   /** What flushes have kept. */
   readonly kept: AuditEvent[] = [];
   #buffered: AuditEvent[] = [];
 
   append(event: AuditEvent): number {
+    this.#check();
     return this.#buffered.push(event);
   }
 
   flush(): void {
+    this.#check();
+    this.kept.push(...this.#buffered.splice(0));
+  }
+
+  #check(): void {
     if (this.isFull) {
       throw new JitdbError("audit.unavailable", "The journal is full.");
     }
-    this.kept.push(...this.#buffered.splice(0));
   }
 }
 

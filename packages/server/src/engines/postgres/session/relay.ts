@@ -67,6 +67,8 @@ export class Relay implements Session, Forwarder {
   readonly #owed = new OwedAnswers();
   readonly #intake: Intake;
   readonly #serverWalker = new MessageWalker("backend");
+  /** Whether what the client was sent ends with a whole message: here, and only here, one of ours may follow. */
+  #isClientBetween = true;
   /** Written, and not yet taken by the socket. */
   #unconsumed = 0;
   #notice: Uint8Array | undefined;
@@ -170,7 +172,7 @@ export class Relay implements Session, Forwarder {
     if (!this.#begin(end, error.message, "terminated")) {
       return;
     }
-    if (this.#serverWalker.isAtEnd) {
+    if (this.#isClientBetween) {
       this.#client.write(encodeEnd(error));
     }
     this.#client.close();
@@ -213,12 +215,13 @@ export class Relay implements Session, Forwarder {
         this.#owed.server(chunk, part);
       }
     } catch (error) {
-      // The walker stands where nothing can be injected any more, and the chunk stays here: the client sees a cut.
+      // The chunk stays here, so that the client sees a cut.
       this.#failServer(toJitdbError(error));
       return;
     }
     this.#bytesOut += chunk.length;
     this.#write(chunk);
+    this.#isClientBetween = this.#serverWalker.isAtEnd;
     this.#sendNotice();
     this.#consume();
     if (this.#isDraining) {
@@ -280,7 +283,7 @@ export class Relay implements Session, Forwarder {
 
   /** A notice goes between two messages of the server, never into one. */
   #sendNotice(): void {
-    if (this.#notice !== undefined && this.#end === undefined && this.#serverWalker.isAtEnd) {
+    if (this.#notice !== undefined && this.#end === undefined && this.#isClientBetween) {
       this.#write(this.#notice);
       this.#notice = undefined;
     }
