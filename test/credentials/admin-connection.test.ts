@@ -48,7 +48,7 @@ test("a false server that lets everybody in gets no verifier of a new user (inva
   );
   await expect(executor.users("test")).rejects.toMatchObject({
     code: "database.misconfigured",
-    detail: "It lets the admin role in without a password.",
+    detail: "It lets the admin role in without a password: pg_hba.conf has to say scram-sha-256.",
   });
   await executor.close();
   expect(received).toHaveLength(1);

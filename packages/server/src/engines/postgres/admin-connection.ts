@@ -263,7 +263,10 @@ function guardedClient(allowed: readonly LoginMethod[]) {
       for (const [event, method] of Object.entries(passwordRequests)) {
         this.connection.on(event, () => {
           isAsked = true;
-          this.#refuseUnless(allowed.includes(method), `It asks for a password by ${method}.`);
+          this.#refuseUnless(
+            allowed.includes(method),
+            `It asks for the admin role's password by ${method}: pg_hba.conf has to say scram-sha-256, or login.allow ${method}.`,
+          );
         });
       }
       // pg checks what the server proves by it, and gives up where it is wrong.
@@ -271,7 +274,10 @@ function guardedClient(allowed: readonly LoginMethod[]) {
         isAsked = true;
       });
       this.connection.on("authenticationOk", () =>
-        this.#refuseUnless(isAsked, "It lets the admin role in without a password."),
+        this.#refuseUnless(
+          isAsked,
+          "It lets the admin role in without a password: pg_hba.conf has to say scram-sha-256.",
+        ),
       );
     }
 
