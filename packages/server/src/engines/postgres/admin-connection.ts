@@ -186,8 +186,13 @@ const begin: pg.QueryConfig & { readonly query_timeout: number } = {
 /** A socket that gives up soon where nobody answers. */
 function dial(): Socket {
   const socket = new Socket();
-  const giveUp = () => socket.destroy(new Error(`No answer within ${adminLimits.dialMs} ms.`));
-  const timer = setTimeout(giveUp, adminLimits.dialMs);
+  const giveUp = () => {
+    if (socket.connecting) {
+      socket.destroy(new Error(`No answer within ${adminLimits.dialMs} ms.`));
+    }
+  };
+  // After one more look at the network: a process that was held up itself may find the answer there.
+  const timer = setTimeout(() => setImmediate(giveUp), adminLimits.dialMs);
   for (const event of ["connect", "close"]) {
     socket.once(event, () => clearTimeout(timer));
   }
