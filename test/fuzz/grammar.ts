@@ -52,7 +52,9 @@ export function clientStream(dice: Dice): Uint8Array[] {
   let count = 0;
   const mark = (text: string) => {
     count += 1;
-    return `${text} /* ${count} */`;
+    // Long texts are recorded in pieces, as they come.
+    const padding = dice.oneIn(2000) ? " ".repeat(dice.pick([262_100, 600_000])) : "";
+    return `${padding}${text} /* ${count} */`;
   };
   return [...dice.several(1, 14, () => part(dice, mark)).flat(), encodeSync()];
 }

@@ -132,7 +132,8 @@ const streamChanges: readonly StreamChange[] = [
 
 /** Cuts bytes into chunks, as sockets do: often whole, sometimes byte by byte. */
 export function cutAtRandom(dice: Dice, bytes: Uint8Array): Uint8Array[] {
-  const most = dice.pick([1, 3, 16, 100, 1000, bytes.length + 1]);
+  const sizes = bytes.length > 50_000 ? [40_000, 300_000] : [1, 3, 16, 100, 1000];
+  const most = dice.pick([...sizes, bytes.length + 1]);
   const chunks: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; ) {
     const end = Math.min(bytes.length, at + dice.between(1, most));

@@ -397,6 +397,7 @@ function tagOf(command: string): string {
 function commandsOf(text: string): string[] {
   return text
     .replace(/ \/\* \d+ \*\/$/, "")
+    .trimStart()
     .split(/; ?/)
     .filter((command) => command !== "");
 }

@@ -172,7 +172,7 @@ class Backend {
     this.#received.push(chunk);
     const replies = this.#model.take(chunk);
     try {
-      checkRecorded(this.#journal.kept, this.#model);
+      checkRecorded(this.#journal.kept, this.#model, true);
     } catch (error) {
       this.#failure ??= error;
     }

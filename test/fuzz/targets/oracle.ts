@@ -4,23 +4,28 @@ import type {
   AuditEvent,
   AuditKind,
   EventOf,
-  RecordedBytes,
+  RecordedText,
 } from "../../../packages/server/src/audit/record.ts";
 import type { Ran, ServerModel } from "../server-model.ts";
 import { holds, same } from "../target.ts";
 
 export type Records = readonly AuditEvent[];
+type Recorded = RecordedText["text"] | undefined;
 
 function of<Kind extends AuditKind>(records: Records, kind: Kind): EventOf<Kind>[] {
   return records.filter((event): event is EventOf<Kind> & AuditEvent => event.kind === kind);
 }
 
-/** SECURITY: the heart of it. What the model has begun to run must be on record by now. */
-export function checkRecorded(records: Records, { ran, isOver }: ServerModel): void {
+/**
+ * SECURITY: the heart of it. What the model has begun to run must be on record by now.
+ * @param isBehind whether bytes may be on their way to the model
+ */
+export function checkRecorded(records: Records, model: ServerModel, isBehind: boolean): void {
+  const { ran, isOver } = model;
   const intents = of(records, "statement.intent");
   // A server that has given up looks at nothing more.
   holds(
-    intents.length === ran.length || (isOver && intents.length > ran.length),
+    intents.length === ran.length || ((isOver || isBehind) && intents.length > ran.length),
     "There is not one intent for each statement",
     intents.length,
     ran.length,
@@ -43,7 +48,7 @@ export function checkRecorded(records: Records, { ran, isOver }: ServerModel): v
 function textsOf(records: Records, index: number): (string | null | undefined)[] {
   const intent = of(records, "statement.intent")[index];
   if (intent?.protocol === "query") {
-    return [latin1(intent.text)];
+    return [textOf(records, intent.statement, intent.text)];
   }
   const candidates = intent?.protocol === "execute" ? intent.candidates : [];
   return candidates.map(({ parse, text }) =>
@@ -56,7 +61,9 @@ function textOfParse(records: Records, id: string): string | undefined {
   const candidates = of(records, "statement.intent").flatMap((intent) =>
     intent.protocol === "execute" ? intent.candidates : [],
   );
-  return latin1(parse?.text) ?? latin1(candidates.find((one) => one.parse === id)?.text);
+  return (
+    textOf(records, id, parse?.text) ?? latin1(candidates.find((one) => one.parse === id)?.text)
+  );
 }
 
 export function checkOutcomes(records: Records, ran: readonly Ran[]): void {
@@ -81,8 +88,18 @@ export function checkOutcomes(records: Records, ran: readonly Ran[]): void {
   }
 }
 
-/** Recorded bytes as the model keeps them. Chunks do not occur: texts are short. */
-function latin1(text: RecordedBytes | object | undefined): string | undefined {
+/** The text of a record; a long one stands in chunks, all of which have to be there. */
+function textOf(records: Records, id: string, text: Recorded): string | undefined {
+  if (typeof text !== "object" || !("parts" in text)) {
+    return latin1(text);
+  }
+  const chunks = of(records, "statement.chunk").filter(({ statement }) => statement === id);
+  same(chunks.length, text.parts, "A long text is not whole in the journal");
+  return chunks.map((chunk) => latin1(chunk.text)).join("");
+}
+
+/** Recorded bytes as the model keeps them. */
+function latin1(text: Recorded): string | undefined {
   if (typeof text === "string") {
     return Buffer.from(text, "utf8").toString("latin1");
   }
