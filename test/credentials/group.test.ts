@@ -54,6 +54,9 @@ describe.each(["system", "embedded"] as const)("shared roles on the %s PostgreSQ
         );
       }
       expect(await catalogue(fixture, databases)).not.toEqual(before);
+      const messages = (await fixture.executor.inspect()).map(({ message }) => message).join("\n");
+      expect(messages).toContain(`The group ${groups[0]} has default privileges or settings`);
+      expect(messages).not.toContain("owns objects");
       const report = await end(fixture, user);
       expect(report.obstacles).toEqual([]);
       await isGone(fixture, user);

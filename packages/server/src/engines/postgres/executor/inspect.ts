@@ -20,6 +20,8 @@ interface RoleFacts extends Row {
   readonly member: boolean;
   readonly administered: boolean;
   readonly owns: boolean;
+  /** Has settings or default privileges, which the end of every grant takes back from the roles that grants share. */
+  readonly changed: boolean;
 }
 
 const rolesSql = `
@@ -28,7 +30,12 @@ SELECT r.rolname AS name, r.rolcanlogin AS login, r.rolsuper AS superuser, r.rol
   EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles u ON u.oid = m.member
     WHERE m.roleid = r.oid AND u.rolname = CURRENT_USER AND m.admin_option) AS administered,
   EXISTS (SELECT FROM pg_catalog.pg_shdepend s WHERE s.refobjid = r.oid AND s.deptype = 'o'
-    AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass) AS owns
+    AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+    AND s.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass) AS owns,
+  EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid)
+    OR EXISTS (SELECT FROM pg_catalog.pg_shdepend s WHERE s.refobjid = r.oid AND s.deptype = 'o'
+      AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+      AND s.classid = 'pg_catalog.pg_default_acl'::pg_catalog.regclass) AS changed
 FROM pg_catalog.pg_roles r WHERE r.rolname = ANY ($1::text[])`;
 
 /** Everything at once; empty when grants can work and are safe. Never throws for what it finds. */
@@ -175,6 +182,13 @@ async function inspectGroup(
       severity: "warning",
       message: `The group ${profile.group} owns objects, so a grant may change and drop them, and leave code in its name.`,
       fix: `REASSIGN OWNED BY ${quoteName(profile.group)} TO a role that nobody is a member of;`,
+    });
+  }
+  if (role.changed) {
+    problems.push({
+      severity: "warning",
+      message: `The group ${profile.group} has default privileges or settings; the end of each grant takes them away.`,
+      fix: `If they are meant, give them to another role; else end the grants of ${profile.name}.`,
     });
   }
   const ways = (await findWays(transaction, [profile]))[profile.name] ?? [];
