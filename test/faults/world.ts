@@ -2,6 +2,7 @@
 
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
+import { eventually } from "../support/eventually.ts";
 import { type Installation, type Person, startInstallation } from "../support/installation.ts";
 import { findPostgres } from "../support/postgres.ts";
 import type { WorldMaker } from "./run-faults.ts";
@@ -111,4 +112,14 @@ export async function grantToRead(
 export async function askToRead(person: Person, duration = "30m"): Promise<string> {
   const asked = await person.expect(["request", "prod-orders", "--for", duration, "--json"]);
   return (JSON.parse(asked) as { readonly grantId: string }).grantId;
+}
+
+/** Resolves when a grant of this person's has its user in the database. */
+export async function userIsReady(person: Person, grant: string): Promise<void> {
+  await eventually("the grant's user is made", async () => {
+    const { grants } = JSON.parse(await person.expect(["grants", "--json"])) as {
+      readonly grants: readonly { readonly id: string; readonly user: string }[];
+    };
+    return grants.some(({ id, user }) => id === grant && user === "ready");
+  });
 }

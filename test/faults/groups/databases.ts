@@ -3,7 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { FaultGroup } from "../fault.ts";
 import type { Scene } from "../scene.ts";
-import { as, grantToRead, type World } from "../world.ts";
+import { as, grantToRead, userIsReady, type World } from "../world.ts";
 
 export const databases: FaultGroup<World> = {
   title: "The database",
@@ -48,8 +48,7 @@ export const databases: FaultGroup<World> = {
       condition: "a database that is down at the connection",
       arrange: async (scene, world) => {
         as(scene, world.alice, world);
-        await grantToRead(scene, world.alice);
-        await userIsReady(world);
+        await userIsReady(world.alice, await grantToRead(scene, world.alice));
         await takeDown(scene, world);
       },
       command: 'jitdb sql prod-orders -c "select 1"',
@@ -63,7 +62,7 @@ export const databases: FaultGroup<World> = {
       condition: "a database that crashes in the middle of a statement",
       arrange: async (scene, world) => {
         as(scene, world.alice, world);
-        await grantToRead(scene, world.alice);
+        await userIsReady(world.alice, await grantToRead(scene, world.alice));
       },
       meanwhile: async (scene, world) => {
         const sleeping = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
@@ -85,7 +84,7 @@ export const databases: FaultGroup<World> = {
       arrange: async (scene, world) => {
         as(scene, world.alice, world);
         const grant = await grantToRead(scene, world.alice);
-        await userIsReady(world);
+        await userIsReady(world.alice, grant);
         await takeDown(scene, world);
         await world.alice.expect(["revoke", grant]);
         scene.name("grant", grant);
@@ -93,7 +92,7 @@ export const databases: FaultGroup<World> = {
       },
       command: "jitdb grants --all --limit 1",
       stdout: [
-        "<grant>\talice\tprod-orders\tread-only\trevoked\t<time>\tending\t0\tThe database did not let its user be removed yet. jitdb keeps trying.",
+        "<grant>\talice\tprod-orders\tread-only\trevoked\t<time>\tending\t0\tThe database did not let its user be removed yet. jitdb keeps trying.\tpending",
       ],
       stderr: ["There is more: add --after <time>-<grant>, or a larger --limit."],
       exit: 0,
@@ -158,19 +157,6 @@ async function answers(installation: World["installation"]): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Resolves when the user of alice's live grant can be used. */
-async function userIsReady({ alice }: World): Promise<void> {
-  for (;;) {
-    const { grants } = JSON.parse(await alice.expect(["grants", "--json"])) as {
-      readonly grants: readonly { readonly user: string }[];
-    };
-    if (grants.some(({ user }) => user === "ready")) {
-      return;
-    }
-    await delay(100);
-  }
 }
 
 /** Resolves when alice can see that the database keeps her grant's user from being made or removed. */

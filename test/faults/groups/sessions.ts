@@ -1,15 +1,13 @@
 // Local doors and database sessions: what ends them, and what keeps them from opening.
 
 import { setTimeout as delay } from "node:timers/promises";
-import { eventually } from "../../support/eventually.ts";
 import type { Installation } from "../../support/installation.ts";
-import { Journal } from "../../support/journal.ts";
 import { waitForOutput } from "../../support/programs.ts";
 import type { FaultGroup } from "../fault.ts";
 import { startGreeter } from "../listeners.ts";
 import type { Scene } from "../scene.ts";
 import { SmallDisk } from "../small-disk.ts";
-import { as, grantToRead, type World } from "../world.ts";
+import { as, grantToRead, userIsReady, type World } from "../world.ts";
 
 export const sessions: FaultGroup<World> = {
   title: "Sessions",
@@ -237,7 +235,6 @@ export const sessions: FaultGroup<World> = {
         scene.after(async () => {
           await installation.serverCommand(["users", "enable", "alice"]);
           await alice.login(installation.url);
-          await installation.confirmDevice("alice");
         });
       },
       command: 'jitdb sql prod-orders -c "select pg_sleep(60)"',
@@ -318,10 +315,7 @@ const disk = new SmallDisk();
 async function liveGrant(scene: Scene, world: World, duration?: string): Promise<void> {
   as(scene, world.alice, world);
   const grant = await grantToRead(scene, world.alice, duration);
-  await eventually("the grant's user is made", async () => {
-    const journal = await Journal.read(world.installation.serverFolder);
-    return journal.of("user.created").some((record) => record.grant === grant);
-  });
+  await userIsReady(world.alice, grant);
 }
 
 /** Another `jitdb connect` of alice's, as long as the scene lasts; gives its port. */
