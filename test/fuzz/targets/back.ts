@@ -172,7 +172,8 @@ class Backend {
     this.#received.push(chunk);
     const replies = this.#model.take(chunk);
     try {
-      checkRecorded(this.#journal.kept, this.#model, true);
+      // Who lies about what it confirmed may run anything.
+      checkRecorded(this.#journal.kept, this.#model, this.#isHonest ? "late" : "lying");
     } catch (error) {
       this.#failure ??= error;
     }

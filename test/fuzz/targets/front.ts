@@ -84,7 +84,8 @@ export const frontTarget: Target = {
       await nextTurn();
       holds(isIn || upstream.opened === 0, "Something went upstream before the login");
     }
-    if (!input.some(({ kind }) => kind === "silent")) {
+    // A client that was let in may be silent for as long as it likes.
+    if (upstream.isAccepted || !input.some(({ kind }) => kind === "silent")) {
       socket.say(null);
     }
     upstream.letGo();

@@ -34,7 +34,7 @@ export const observerTarget: Target = {
           return;
         }
         due.push(...model.take(bytes));
-        checkRecorded(session.records, model, false);
+        checkRecorded(session.records, model, "prompt");
       }
       const arrived = kind === "replies" ? due.splice(0, bytes[0] ?? 0) : [];
       if (!answers(session, dice, arrived)) {
