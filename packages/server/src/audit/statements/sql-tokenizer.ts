@@ -208,7 +208,7 @@ export class SqlTokenizer {
       return undefined;
     }
     const word = this.slice(start, end).toString("latin1").toLowerCase();
-    if (next === quote && (word === "e" || word === "n" || word === "b" || word === "x")) {
+    if (next === quote && isStringPrefix(word)) {
       return this.#start("string", start, end + 1, word === "e" ? "escape" : this.#plain);
     }
     if (word === "u" && next === ampersand) {
@@ -348,6 +348,11 @@ function isSpace(byte: number | undefined): boolean {
 
 function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39;
+}
+
+/** Whether a quote right behind this word opens a string of its kind: E'', N'', B'' and X''. */
+function isStringPrefix(word: string): boolean {
+  return word === "e" || word === "n" || word === "b" || word === "x";
 }
 
 function isWordByte(byte: number): boolean {
