@@ -21,7 +21,7 @@ describe("the command line", () => {
   });
 
   it("refuses arguments that a command does not take", async () => {
-    const { exitCode, stderr } = await runWithFakes(["grants", "extra"], {});
+    const { exitCode, stderr } = await runWithFakes(["sessions", "extra"], {});
     expect(exitCode).toBe(2);
     expect(stderr).toContain("error: Too many arguments");
   });
