@@ -39,9 +39,15 @@ const started = performance.now();
 
 /** Ends what is open, in reverse order, whatever happened. */
 const closers: (() => Promise<unknown>)[] = [];
+let finishing: Promise<void> | undefined;
 
-process.once("SIGINT", () => void finish(130));
-process.once("SIGTERM", () => void finish(143));
+// Listeners that stay: execa ends a process that a signal reaches and that has no other listener for it left.
+process.on("SIGINT", () => void finish(130));
+process.on("SIGTERM", () => void finish(143));
+// The terminal was closed: nothing can be said there any more, and everything is still to be ended.
+process.on("SIGHUP", () => void finish(129));
+process.stdout.on("error", () => undefined);
+process.stderr.on("error", () => undefined);
 try {
   await demonstrate();
   const isOnce = process.argv.includes("--once") || !process.stdout.isTTY;
@@ -51,9 +57,11 @@ try {
   }
   await finish(0);
 } catch (error) {
-  process.stderr.write(
-    `\nThe demo failed: ${error instanceof Error ? error.stack : String(error)}\n`,
-  );
+  if (finishing === undefined) {
+    process.stderr.write(
+      `\nThe demo failed: ${error instanceof Error ? error.stack : String(error)}\n`,
+    );
+  }
   await finish(1);
 }
 
@@ -292,7 +300,13 @@ async function within<T>(ms: number, work: PromiseLike<T>, what: string): Promis
   }
 }
 
-async function finish(exitCode: number): Promise<void> {
+/** The first call counts: a demonstration that is stopped fails, too, while all is being ended. */
+function finish(exitCode: number): Promise<void> {
+  finishing ??= endAll(exitCode);
+  return finishing;
+}
+
+async function endAll(exitCode: number): Promise<void> {
   for (const close of closers.splice(0).reverse()) {
     await close().catch((error: unknown) => {
       process.stderr.write(`Closing: ${String(error)}\n`);

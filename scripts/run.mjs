@@ -20,6 +20,8 @@ if (!tasks.includes(task)) {
 }
 install();
 const script = join(root, "scripts", `${task}.ts`);
+// Ctrl-C is for the task, which ends what it started first; the prompt comes back when it is done.
+process.on("SIGINT", () => undefined);
 const run = spawnSync(node, [script, ...args], {
   stdio: "inherit",
   env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH ?? ""}` },
