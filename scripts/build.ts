@@ -1,8 +1,8 @@
 // Bundles the two programs into packages/*/dist: one file per entry, shared chunks beside them, dependencies left outside.
 
-import { chmod, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { build as bundle } from "esbuild";
+import { build as bundle, type OutputFile } from "esbuild";
 import { root } from "./root.ts";
 
 const programs = [
@@ -19,7 +19,7 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
   const packageFolder = join(root, folder);
   const manifest: unknown = JSON.parse(await readFile(join(packageFolder, "package.json"), "utf8"));
   const { dependencies = {}, optionalDependencies = {}, version } = manifest as PackageManifest;
-  const { metafile } = await bundle({
+  const { outputFiles } = await bundle({
     absWorkingDir: packageFolder,
     entryPoints: entries,
     entryNames: "[name]",
@@ -34,18 +34,30 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
     external: [...Object.keys(dependencies), ...Object.keys(optionalDependencies)],
     define: { JITDB_VERSION: JSON.stringify(version) },
     logLevel: "error",
-    metafile: true,
+    write: false,
   });
+  const dist = join(packageFolder, "dist");
+  await mkdir(dist, { recursive: true });
+  await Promise.all(outputFiles.map(replace));
   // Only now, so that a program that is started meanwhile finds its files.
-  await removeStale(join(packageFolder, "dist"), Object.keys(metafile.outputs));
-  await chmod(join(packageFolder, "dist", "main.js"), 0o755);
+  await removeStale(dist, outputFiles);
 }
 
-/** Chunks of earlier builds: their names change with what is in them. */
-async function removeStale(dist: string, outputs: readonly string[]): Promise<void> {
-  const current = new Set(outputs.map((path) => basename(path)));
+/** At once and only where something changed: a program that is started meanwhile reads whole files. */
+async function replace({ path, contents }: OutputFile): Promise<void> {
+  const present = await readFile(path).catch(() => undefined);
+  if (present === undefined || !present.equals(contents)) {
+    const next = `${path}.${process.pid}`;
+    await writeFile(next, contents, { mode: 0o755 });
+    await rename(next, path);
+  }
+}
+
+/** Chunks of earlier builds: their names change with what is in them. What another build is writing is none of its business. */
+async function removeStale(dist: string, outputs: readonly OutputFile[]): Promise<void> {
+  const current = new Set(outputs.map(({ path }) => basename(path)));
   for (const name of await readdir(dist)) {
-    if (!current.has(name)) {
+    if (name.endsWith(".js") && !current.has(name)) {
       await rm(join(dist, name), { recursive: true, force: true });
     }
   }
