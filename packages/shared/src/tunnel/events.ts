@@ -12,7 +12,10 @@ import type {
 
 /** What a message meant. `stream` is the id that `open` gave. */
 export type TunnelEvent =
+  /** The first of each WebSocket. */
   | { readonly type: "hello"; readonly hello: HelloMap }
+  /** The tunnel goes on where the last WebSocket was lost, or begins anew (`lost` streams: each has its `reset`). */
+  | { readonly type: "resumed"; readonly lost: number }
   | { readonly type: "auth"; readonly auth: AuthMap }
   /** The agent asks for a stream: answer with `opened` or `reset`. */
   | { readonly type: "open"; readonly stream: number; readonly open: OpenMap }

@@ -22,6 +22,7 @@ interface FrameLayout {
 /** The shortest map is `{}`. */
 const map = { minPayloadBytes: 2, maxPayloadBytes: tunnelLimits.maxMapPayloadBytes } as const;
 const position = { minPayloadBytes: 8, maxPayloadBytes: 8 } as const;
+const resume = { minPayloadBytes: 17, maxPayloadBytes: 17 } as const;
 const ping = { minPayloadBytes: 9, maxPayloadBytes: 9 } as const;
 /** A DATA frame without a byte would be work for nothing that no window limits. */
 const data = { minPayloadBytes: 9, maxPayloadBytes: tunnelLimits.maxDataPayloadBytes } as const;
@@ -37,6 +38,7 @@ export const frameLayouts = {
   ACK: { code: 0x14, scope: "stream", sender: "both", ...position },
   CLOSE: { code: 0x15, scope: "stream", sender: "both", ...position },
   RESET: { code: 0x16, scope: "stream", sender: "both", ...map },
+  RESUME: { code: 0x17, scope: "stream", sender: "both", ...resume },
   PING: { code: 0x20, scope: "tunnel", sender: "both", ...ping },
   GOAWAY: { code: 0x21, scope: "tunnel", sender: "both", ...map },
   NOTICE: { code: 0x22, scope: "tunnel", sender: "gateway", ...map },
@@ -68,6 +70,17 @@ export interface PositionFrame {
   readonly position: number;
 }
 
+/** Where one side of a stream stands, on a new WebSocket: what has come, what may be sent, whether it has heard of OPENED. */
+export interface ResumeFrame {
+  readonly type: "RESUME";
+  readonly stream: number;
+  readonly isOpened: boolean;
+  /** As in ACK. */
+  readonly received: number;
+  /** As in WINDOW. */
+  readonly limit: number;
+}
+
 /** A question (`answer` false) or its answer, which repeats the question's value. */
 export interface PingFrame {
   readonly type: "PING";
@@ -80,6 +93,7 @@ export type Frame =
   | { [T in MapType]: MapFrame<T> }[MapType]
   | DataFrame
   | PositionFrame
+  | ResumeFrame
   | PingFrame;
 
 const typesByCode: ReadonlyMap<number, FrameType> = new Map(
@@ -168,16 +182,27 @@ function decodePayload(
     case "ACK":
     case "CLOSE":
       return { type, stream, position: decodePosition(view, start) };
+    case "RESUME": {
+      const isOpened = decodeFlag(type, view, start);
+      const received = decodePosition(view, start + 1);
+      return { type, stream, isOpened, received, limit: decodePosition(view, start + 9) };
+    }
     case "PING": {
-      const flags = view.getUint8(start);
-      if (flags > 1) {
-        throw new JitdbError("tunnel.protocol", `PING flags 0x${flags.toString(16)} are unknown.`);
-      }
-      return { type, stream: 0, answer: flags === 1, value: decodePosition(view, start + 1) };
+      const answer = decodeFlag(type, view, start);
+      return { type, stream: 0, answer, value: decodePosition(view, start + 1) };
     }
     default:
       return { type, stream, payload: message.subarray(start, end) };
   }
+}
+
+/** A byte with one flag; what the others may mean one day is not to be guessed. */
+function decodeFlag(type: FrameType, view: DataView, offset: number): boolean {
+  const flags = view.getUint8(offset);
+  if (flags > 1) {
+    throw new JitdbError("tunnel.protocol", `${type} flags 0x${flags.toString(16)} are unknown.`);
+  }
+  return flags === 1;
 }
 
 function decodePosition(view: DataView, offset: number): number {
@@ -206,6 +231,13 @@ export function encodeFrame(frame: Frame): Uint8Array {
     case "CLOSE": {
       const bytes = encodeHeader(frame.type, frame.stream, 8, frameHeaderBytes + 8);
       writePosition(bytes, frameHeaderBytes, frame.position);
+      return bytes;
+    }
+    case "RESUME": {
+      const bytes = encodeHeader(frame.type, frame.stream, 17, frameHeaderBytes + 17);
+      bytes[frameHeaderBytes] = frame.isOpened ? 1 : 0;
+      writePosition(bytes, frameHeaderBytes + 1, frame.received);
+      writePosition(bytes, frameHeaderBytes + 9, frame.limit);
       return bytes;
     }
     case "PING": {
@@ -270,4 +302,10 @@ function writeUint32(bytes: Uint8Array, offset: number, value: number): void {
   bytes[offset + 1] = low >>> 16;
   bytes[offset + 2] = low >>> 8;
   bytes[offset + 3] = low;
+}
+
+/** SECURITY: a view keeps its whole buffer alive, so single bytes in huge messages could hold far more memory than the window says. */
+export function withoutBallast(body: Uint8Array): Uint8Array {
+  const isLight = body.byteLength * tunnelLimits.maxBufferPerBody < body.buffer.byteLength;
+  return isLight ? new Uint8Array(body) : body;
 }

@@ -14,10 +14,20 @@ export const tunnelLimits = {
   maxStreamId: 4_294_967_295,
   /** Streams that may live at once, where HELLO names no other number. */
   maxStreams: 256,
-  /** Credit that this version gives each stream. */
-  windowBytes: 262_144,
-  /** The most credit that a peer may give; bounds what a sender queues for one stream. */
-  maxWindowBytes: 1_048_576,
+  /** Credit that a stream begins with; it grows with what arrives in a round trip. */
+  windowBytes: 65_536,
+  /** The most credit of one stream that a peer may give. */
+  maxWindowBytes: 16_777_216,
+  /** Credit that all streams of a tunnel have together beyond what they began with. */
+  growthBytes: 33_554_432,
+  /** Bytes of all streams that a sender keeps, unsent or not acknowledged; above it, streams over `freeBufferBytes` wait. */
+  maxBufferBytes: 25_165_824,
+  /** What each stream may keep whatever the others do. */
+  freeBufferBytes: 65_536,
+  /** Bytes received that are acknowledged at once; fewer wait for the next look. */
+  ackBytes: 16_384,
+  /** Streams with no more than this to send go before the others. */
+  smallTurnBytes: 16_384,
   /** DATA that one stream sends before the next stream has its turn, frame headers included. */
   turnDataBytes: 65_536,
   /** Everything that one stream can send in one turn: a map, WINDOW, ACK, DATA, CLOSE. */

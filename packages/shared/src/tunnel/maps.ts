@@ -49,6 +49,12 @@ export const mapSchemas = {
     maxStreams: z.int().min(1).optional(),
     /** Credit that every stream has from the start, in the direction towards the sender of this map. */
     windowBytes: z.int().min(1).max(tunnelLimits.maxWindowBytes),
+    /** Agent: goes on with the tunnel that this ticket stands for; so many RESUME frames follow. */
+    resume: z.object({ ticket: secret, streams: z.int().min(0) }).optional(),
+    /** Gateway: it does; so many RESUME frames follow. Absent: this is a new tunnel. */
+    resumed: z.object({ streams: z.int().min(0) }).optional(),
+    /** Gateway: what the agent resumes this tunnel with, once, and how long a lost one is kept. */
+    ticket: z.object({ value: secret, parkedMs: z.int().min(0) }).optional(),
   }),
   AUTH: z.object({
     accessToken: secret,

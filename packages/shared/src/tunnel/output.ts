@@ -12,9 +12,9 @@ export class TunnelOutput {
   #chunks: Uint8Array[] = [];
   #chunkBytes = 0;
 
-  /** Whether the message holds whatever a stream may send in one turn. */
-  get hasRoomForTurn(): boolean {
-    return this.#chunkBytes + tunnelLimits.maxTurnBytes <= tunnelLimits.maxMessageBytes;
+  /** Whether the message holds whatever so many streams may send in one turn. */
+  hasRoomForTurns(count: number): boolean {
+    return this.#chunkBytes + count * tunnelLimits.maxTurnBytes <= tunnelLimits.maxMessageBytes;
   }
 
   /** Queues a frame of the tunnel for the next message. */
@@ -32,14 +32,14 @@ export class TunnelOutput {
     let count = 0;
     for (const bytes of this.#queued) {
       // Any frame of the tunnel is smaller than a turn.
-      if (!this.hasRoomForTurn) {
+      if (!this.hasRoomForTurns(1)) {
         break;
       }
       this.#push(bytes);
       count += 1;
     }
     this.#queued = this.#queued.slice(count);
-    if (this.#owedAnswer !== undefined && this.hasRoomForTurn) {
+    if (this.#owedAnswer !== undefined && this.hasRoomForTurns(1)) {
       this.send({ type: "PING", stream: 0, answer: true, value: this.#owedAnswer });
       this.#owedAnswer = undefined;
     }

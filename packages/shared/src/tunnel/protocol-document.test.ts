@@ -6,7 +6,7 @@ import { catalogue, isErrorCode } from "../errors.ts";
 import { type FrameType, frameLayouts, type MapType } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
 import { mapSchemas } from "./maps.ts";
-import { type StreamState, streamTransitions } from "./stream.ts";
+import { type StreamState, streamTransitions } from "./stream-states.ts";
 
 const text = readFileSync(new URL("../../../../docs/tunnel-protocol.md", import.meta.url), "utf8");
 

@@ -5,7 +5,8 @@ import type { TunnelEvent } from "./events.ts";
 import { decodeFrames, encodeFrame, type Frame } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
 import { encodeMap, type OpenMap } from "./maps.ts";
-import { TunnelSession, type TunnelSessionOptions } from "./session.ts";
+import { TunnelSession } from "./session.ts";
+import type { TunnelSessionOptions } from "./session-options.ts";
 
 const nowMs = 1_000;
 const openMap: OpenMap = {
@@ -186,7 +187,9 @@ describe("a stream", () => {
     pair.agent.consumed(id, 1);
     pair.agent.close(id);
     pair.agent.reset(id, refusal);
-    expect(takeAll(pair.agent)).toEqual([]);
+    expect(sentFrames(pair.agent)).toEqual([
+      { type: "ACK", stream: id, position: tunnelLimits.maxPosition },
+    ]);
     expect(codeOf(() => pair.agent.write(id + 2, Uint8Array.of(1)))).toBe("tunnel.protocol");
   });
 
@@ -198,7 +201,7 @@ describe("a stream", () => {
     expect(typesOf(carry(pair.agent, pair.gateway))).toEqual(["data"]);
     pair.gateway.consumed(id, 60);
     expect(carry(pair.gateway, pair.agent)).toEqual([{ type: "writable", stream: id }]);
-    expect(typesOf(carry(pair.agent, pair.gateway))).toEqual(["data"]);
+    expect(typesOf(carry(pair.agent, pair.gateway))).toEqual(["pong", "data"]);
   });
 });
 
@@ -337,6 +340,8 @@ describe("the tunnel itself", () => {
     expect(codeOf(() => pair.agent.open(openMap))).toBe("tunnel.too_many_streams");
     pair.agent.reset(id, refusal);
     carry(pair.agent, pair.gateway);
+    expect(codeOf(() => pair.agent.open(openMap))).toBe("tunnel.too_many_streams");
+    carry(pair.gateway, pair.agent);
     expect(openStream(pair)).toBe(id + 2);
   });
 });

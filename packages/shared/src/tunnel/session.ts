@@ -1,5 +1,6 @@
-// One end of a tunnel: messages in, events out; what is to be sent is taken with `takeOutput`. Knows frames, maps and streams;
-// has never heard of a WebSocket, a clock or a database. Implements docs/tunnel-protocol.md §5 to §8.
+// One end of a tunnel: messages in, events out; what is to be sent is taken with `takeOutput`. Outlives its WebSockets: streams go on
+// where the last one was lost. Knows frames, maps and streams; has never heard of a WebSocket, a clock or a database.
+// Implements docs/tunnel-protocol.md §5 to §10.
 
 import { JitdbError, toJitdbError } from "../errors.ts";
 import type { TunnelEvent } from "./events.ts";
@@ -11,6 +12,8 @@ import {
   type MapFrame,
   type PingFrame,
   type PositionFrame,
+  type ResumeFrame,
+  withoutBallast,
 } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
 import {
@@ -26,53 +29,96 @@ import {
   tunnelVersion,
 } from "./maps.ts";
 import { TunnelOutput } from "./output.ts";
-import { TunnelStream } from "./stream.ts";
+import { PeerReports } from "./resumption.ts";
+import { RoundTrips } from "./round-trips.ts";
+import type { Attachment, TunnelSessionOptions } from "./session-options.ts";
+import type { TunnelStream } from "./stream.ts";
+import { StreamTable } from "./stream-table.ts";
 
-export interface TunnelSessionOptions {
-  readonly role: "agent" | "gateway";
-  /** Name and version of this program, for the peer's log. */
-  readonly software: string;
-  /** Credit for each stream towards this side; `windowBytes` of the limits where absent. */
-  readonly windowBytes?: number;
-  /** Gateway only: streams that the agent may keep open at once; `maxStreams` of the limits where absent. */
-  readonly maxStreams?: number;
-}
+/**
+ * Where a WebSocket stands: `greeting` until the peer's HELLO, `listing` until it has said where its streams stand,
+ * then `ready`. `detached` is between two WebSockets, `failed` the end.
+ */
+type Phase = "greeting" | "listing" | "ready" | "detached" | "failed";
 
 /**
  * Both roles of the protocol. Calls for a stream that is already over do nothing, because its end may be in the very events
  * that the caller is working through; calls for one that never was throw `tunnel.protocol`, as do those that its state forbids.
+ *
+ * A driver creates it with the first WebSocket, calls `detach` when that is gone and `attach` when there is another one.
+ * Between the two, streams take what is written up to their credit.
  */
 export class TunnelSession {
   readonly #role: "agent" | "gateway";
+  readonly #software: string;
   readonly #windowBytes: number;
   readonly #maxStreams: number;
+  #phase: Phase = "greeting";
   #peerHello: HelloMap | undefined;
+  #isResuming = false;
+  /** While listing. */
+  #reports: PeerReports | undefined;
   #isGoingAway = false;
-  #isFailed = false;
 
-  readonly #streams = new Map<number, TunnelStream>();
-  /** Highest id opened so far; every id up to it is used up. */
-  #highestStream = 0;
-  /** Streams with something to send. A set iterates in order of entry, those too that leave and enter again: a round robin. */
-  readonly #ready = new Set<TunnelStream>();
-
-  #lastPing = 0;
-  #pendingPing: { readonly value: number; readonly sentAtMs: number } | undefined;
-
-  readonly #output = new TunnelOutput();
+  readonly #streams: StreamTable;
+  readonly #roundTrips: RoundTrips;
+  #output = new TunnelOutput();
   #events: TunnelEvent[] = [];
+  /** Of the last message. */
+  #nowMs = 0;
 
   constructor(options: TunnelSessionOptions) {
     this.#role = options.role;
+    this.#software = options.software;
     this.#windowBytes = options.windowBytes ?? tunnelLimits.windowBytes;
     this.#maxStreams = options.maxStreams ?? tunnelLimits.maxStreams;
-    const hello: HelloMap = {
-      version: tunnelVersion,
-      software: options.software,
+    this.#streams = new StreamTable({
       windowBytes: this.#windowBytes,
-      ...(options.role === "gateway" ? { maxStreams: this.#maxStreams } : {}),
-    };
-    this.#sendMap("HELLO", encodeMap("HELLO", hello));
+      maxWindowBytes: options.maxWindowBytes ?? tunnelLimits.maxWindowBytes,
+    });
+    this.#roundTrips = new RoundTrips((value) =>
+      this.#output.queue({ type: "PING", stream: 0, answer: false, value }),
+    );
+    this.#greet(options.ticket === undefined ? {} : { ticket: options.ticket });
+  }
+
+  /** Streams that live, or whose end the peer may not know. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  /** Bytes that are kept for the peer: unsent, or not acknowledged. */
+  get bufferedBytes(): number {
+    return this.#streams.bufferedBytes;
+  }
+
+  /** The WebSocket is gone. What was given by `takeOutput` may or may not have arrived: the next one tells. */
+  detach(): void {
+    if (this.#phase !== "failed") {
+      this.#phase = "detached";
+      this.#output = new TunnelOutput();
+      this.#roundTrips.forget();
+      this.#reports = undefined;
+    }
+  }
+
+  /** There is a new WebSocket; comes after `detach`. The event `resumed` says that the tunnel goes on. */
+  attach(attachment: Attachment): void {
+    if (this.#phase !== "detached") {
+      throw new JitdbError("tunnel.protocol", "A tunnel has one WebSocket at a time.");
+    }
+    this.#phase = "greeting";
+    this.#peerHello = undefined;
+    this.#isResuming = true;
+    const streams = this.#streams.size;
+    this.#greet(
+      "resume" in attachment
+        ? { resume: { ticket: attachment.resume, streams } }
+        : { ticket: attachment.ticket, resumed: { streams } },
+    );
+    for (const report of this.#streams.reports()) {
+      this.#output.queue(report);
+    }
   }
 
   /**
@@ -83,43 +129,44 @@ export class TunnelSession {
    * @throws JitdbError `tunnel.protocol`, `tunnel.too_large`, `tunnel.window_overrun`, `tunnel.too_many_streams`.
    */
   receive(message: Uint8Array, nowMs: number): TunnelEvent[] {
-    if (this.#isFailed) {
+    if (this.#phase === "failed" || this.#phase === "detached") {
       return [];
     }
+    this.#nowMs = nowMs;
     try {
       for (const frame of decodeFrames(message)) {
-        this.#receiveFrame(frame, nowMs);
+        this.#receiveFrame(frame);
       }
     } catch (error) {
       const failure = toJitdbError(error);
       this.#fail(failure);
       throw failure;
     }
+    this.#sayWritable(this.#streams.takeFreed());
     const events = this.#events;
     this.#events = [];
     return events;
   }
 
   /**
-   * Agent: asks for a stream and gives its id. Comes after the `hello` event.
+   * Agent: asks for a stream and gives its id. Comes after the `hello` event, on a resumed WebSocket after `resumed`.
    * @throws JitdbError `tunnel.too_many_streams`, `tunnel.going_away`, `tunnel.too_large` for a map over its limit.
    */
   open(map: OpenMap): number {
-    if (this.#isGoingAway || this.#isFailed) {
+    if (this.#isGoingAway || this.#phase === "failed") {
       throw new JitdbError("tunnel.going_away", "This tunnel opens no more streams.");
     }
-    if (this.#peerHello === undefined || this.#role === "gateway") {
+    if (this.#peerHello === undefined || this.#phase !== "ready" || this.#role === "gateway") {
       throw new JitdbError("tunnel.protocol", "Only an agent opens streams, after both HELLOs.");
     }
     const maxStreams = this.#peerHello.maxStreams ?? tunnelLimits.maxStreams;
-    const id = this.#highestStream === 0 ? 1 : this.#highestStream + 2;
+    const { highest } = this.#streams;
+    const id = highest === 0 ? 1 : highest + 2;
     if (this.#streams.size >= maxStreams || id > tunnelLimits.maxStreamId) {
       throw new JitdbError("tunnel.too_many_streams", `This tunnel has ${maxStreams} streams.`);
     }
     const payload = encodeMap("OPEN", map);
-    const stream = this.#createStream(id, this.#peerHello);
-    stream.open(payload);
-    this.#settle(stream);
+    this.#streams.use(this.#createStream(id, this.#peerHello), (stream) => stream.open(payload));
     return id;
   }
 
@@ -134,22 +181,22 @@ export class TunnelSession {
   }
 
   /**
-   * Queues bytes for the peer and owns them from now on. False: the queue is over the peer's credit (or the stream is over),
-   * so pause the source until the `writable` event.
+   * Queues bytes for the peer and owns them from now on, until the peer has acknowledged them. False: the queue is over the peer's
+   * credit, or over what all streams may keep (or the stream is over), so pause the source until the `writable` event.
    */
   write(id: number, bytes: Uint8Array): boolean {
     const stream = this.#live(id);
-    if (stream === undefined) {
-      return false;
-    }
-    const isWritable = stream.write(bytes);
-    this.#settle(stream);
-    return isWritable;
+    return stream !== undefined && this.#streams.write(stream, bytes);
   }
 
   /** The receiver has passed on `byteCount` bytes of `data` events: the peer may send as many more. */
   consumed(id: number, byteCount: number): void {
-    this.#use(id, (stream) => stream.consumed(byteCount));
+    this.#use(id, (stream) => {
+      stream.consumed(byteCount);
+      if (stream.window.isCreditDue && this.#phase === "ready") {
+        this.#roundTrips.measure(stream, this.#nowMs);
+      }
+    });
   }
 
   /** Ends our direction of the stream behind the queued bytes; the peer's goes on. */
@@ -163,7 +210,7 @@ export class TunnelSession {
     this.#sendMap("GOAWAY", encodeMap("GOAWAY", map));
   }
 
-  /** Gateway: tells the agent about a grant. */
+  /** Gateway: tells the agent about a grant. What is said while no WebSocket is there is lost. */
   notice(map: NoticeMap): void {
     this.#sendMap("NOTICE", encodeMap("NOTICE", map));
   }
@@ -175,29 +222,43 @@ export class TunnelSession {
 
   /** Asks for a sign of life, which comes as `pong`. While an answer is still awaited, asks nothing. */
   ping(nowMs: number): void {
-    if (this.#pendingPing === undefined) {
-      this.#lastPing += 1;
-      this.#pendingPing = { value: this.#lastPing, sentAtMs: nowMs };
-      this.#output.queue({ type: "PING", stream: 0, answer: false, value: this.#lastPing });
+    if (this.#phase !== "detached") {
+      this.#roundTrips.ping(nowMs);
     }
   }
 
+  /** Acknowledges all that has come. Call it every second or so: the peer keeps what is not acknowledged. */
+  acknowledge(): void {
+    this.#streams.acknowledge();
+  }
+
   /**
-   * The next WebSocket message, as chunks to be written in this order as one message; the caller owns them, but must not
-   * change them. Null: nothing to send. Call until null, or until the socket is full: what stays here is bounded by the windows.
+   * The next WebSocket message, as chunks to be written in this order as one message; the caller must not change them: bodies
+   * are kept until they are acknowledged. Null: nothing to send. Call until null, or until the socket is full: what stays here
+   * is bounded by the windows.
    */
   takeOutput(): Uint8Array[] | null {
+    if (this.#phase === "detached") {
+      return null;
+    }
     this.#output.startMessage();
-    for (const stream of this.#ready) {
-      if (!this.#output.hasRoomForTurn) {
-        break;
-      }
-      this.#flush(stream);
+    if (this.#phase === "ready") {
+      this.#streams.flush(this.#output, this.#sayClosed);
     }
     return this.#output.takeMessage();
   }
 
-  #receiveFrame(frame: Frame, nowMs: number): void {
+  #sayWritable(streams: readonly number[]): void {
+    for (const stream of streams) {
+      this.#events.push({ type: "writable", stream });
+    }
+  }
+
+  readonly #sayClosed = ({ id }: TunnelStream): void => {
+    this.#events.push({ type: "closed", stream: id });
+  };
+
+  #receiveFrame(frame: Frame): void {
     if (frameLayouts[frame.type].sender === this.#role) {
       throw new JitdbError("tunnel.protocol", `A ${frame.type} frame never comes from this side.`);
     }
@@ -220,13 +281,13 @@ export class TunnelSession {
         this.#events.push({ type: "notice", notice: decodeMap("NOTICE", frame.payload) });
         return;
       case "PING":
-        this.#receivePing(frame, nowMs);
+        this.#receivePing(frame);
         return;
-      case "OPEN":
-        this.#receiveOpen(frame, this.#peerHello);
+      case "RESUME":
+        this.#receiveReport(frame);
         return;
       default:
-        this.#receiveStreamFrame(frame);
+        this.#receiveStreamFrame(frame, this.#peerHello);
     }
   }
 
@@ -234,21 +295,73 @@ export class TunnelSession {
     if (this.#peerHello !== undefined) {
       throw new JitdbError("tunnel.protocol", "HELLO came twice.");
     }
-    this.#peerHello = decodeMap("HELLO", payload);
-    this.#events.push({ type: "hello", hello: this.#peerHello });
+    const hello = decodeMap("HELLO", payload);
+    this.#peerHello = hello;
+    this.#events.push({ type: "hello", hello });
+    const list = this.#role === "agent" ? hello.resumed : hello.resume;
+    if (list !== undefined && this.#role === "agent" && !this.#isResuming) {
+      throw new JitdbError("tunnel.protocol", "A tunnel goes on that nobody wants to resume.");
+    }
+    this.#phase = "listing";
+    this.#reports = new PeerReports(list?.streams ?? 0, hello.maxStreams ?? this.#maxStreams);
+    this.#goOnWhenListed(this.#reports);
   }
 
-  #receivePing(frame: PingFrame, nowMs: number): void {
+  #receiveReport(frame: ResumeFrame): void {
+    if (this.#reports === undefined) {
+      throw new JitdbError("tunnel.protocol", "RESUME came where nothing is resumed.");
+    }
+    this.#reports.add(frame);
+    this.#goOnWhenListed(this.#reports);
+  }
+
+  /** Once the peer has said where its streams stand, ours go on there. */
+  #goOnWhenListed(reports: PeerReports): void {
+    if (!reports.isComplete) {
+      return;
+    }
+    this.#phase = "ready";
+    this.#reports = undefined;
+    if (this.#isResuming) {
+      const { lost, freed } = this.#streams.resume(reports);
+      for (const stream of lost) {
+        this.#events.push({ type: "reset", stream, reset: lostStream });
+      }
+      this.#sayWritable(freed);
+      this.#events.push({ type: "resumed", lost: lost.length });
+    }
+  }
+
+  #receivePing(frame: PingFrame): void {
     if (!frame.answer) {
       this.#output.oweAnswer(frame.value);
       return;
     }
-    if (frame.value !== this.#pendingPing?.value) {
-      throw new JitdbError("tunnel.protocol", "A PING was answered that nobody sent.");
+    const { ms, streams } = this.#roundTrips.answer(frame.value, this.#nowMs);
+    for (const stream of streams) {
+      this.#streams.grow(stream);
     }
-    const roundTripMs = Math.max(0, nowMs - this.#pendingPing.sentAtMs);
-    this.#pendingPing = undefined;
-    this.#events.push({ type: "pong", roundTripMs });
+    this.#events.push({ type: "pong", roundTripMs: ms });
+  }
+
+  #receiveStreamFrame(
+    frame: MapFrame<"OPEN" | "OPENED" | "RESET"> | DataFrame | PositionFrame,
+    peerHello: HelloMap,
+  ): void {
+    if (this.#phase !== "ready") {
+      const why = `${frame.type} came before the list of streams was complete.`;
+      throw new JitdbError("tunnel.protocol", why);
+    }
+    if (frame.type === "OPEN") {
+      this.#receiveOpen(frame as MapFrame<"OPEN">, peerHello);
+      return;
+    }
+    const stream = this.#streams.get(frame.stream);
+    // Frames that crossed our RESET or come again after both CLOSEs: the peer did not know yet.
+    if (stream === undefined || (stream.isClosed && !isOfEnd(frame))) {
+      return;
+    }
+    this.#streams.use(stream, () => this.#takeStreamFrame(stream, frame));
   }
 
   #receiveOpen(frame: MapFrame<"OPEN">, peerHello: HelloMap): void {
@@ -256,12 +369,12 @@ export class TunnelSession {
     if (id % 2 === 0) {
       throw new JitdbError("tunnel.protocol", `An agent's stream has the even id ${id}.`);
     }
-    if (id <= this.#highestStream) {
+    if (id <= this.#streams.highest) {
       // A repeat: whatever its map says, the first one stands.
       this.#live(id)?.receiveOpen();
       return;
     }
-    // SECURITY: streams that are over count until their last frame is taken, so a flood of OPENs that reads no answer stops here.
+    // SECURITY: streams that are over count until the agent has acknowledged it, so a flood of OPENs that reads no answer stops here.
     if (this.#streams.size >= this.#maxStreams) {
       throw new JitdbError(
         "tunnel.too_many_streams",
@@ -278,67 +391,59 @@ export class TunnelSession {
     this.#events.push({ type: "open", stream: id, open });
   }
 
-  #receiveStreamFrame(frame: MapFrame<"OPENED" | "RESET"> | DataFrame | PositionFrame): void {
-    const stream = this.#live(frame.stream);
-    // Frames that crossed our RESET or come again after both CLOSEs: the peer did not know yet.
-    if (stream === undefined) {
-      return;
-    }
+  #takeStreamFrame(
+    stream: TunnelStream,
+    frame: MapFrame<"OPEN" | "OPENED" | "RESET"> | DataFrame | PositionFrame,
+  ): void {
+    const { id } = stream;
     switch (frame.type) {
       case "DATA":
         stream.receiveData(frame.position, frame.body.byteLength);
-        this.#events.push({ type: "data", stream: stream.id, bytes: withoutBallast(frame.body) });
+        this.#streams.received(stream);
+        this.#events.push({ type: "data", stream: id, bytes: withoutBallast(frame.body) });
         return;
       case "WINDOW":
-        if (stream.receiveWindow(frame.position)) {
-          this.#events.push({ type: "writable", stream: stream.id });
+        if (stream.receiveWindow(frame.position) && !this.#streams.isCrowded(stream)) {
+          this.#events.push({ type: "writable", stream: id });
         }
-        break;
+        return;
       case "ACK":
         stream.receiveAck(frame.position);
         return;
       case "CLOSE":
-        this.#receiveClose(stream, frame.position);
-        break;
-      case "OPENED":
-        this.#receiveOpened(stream, frame.payload);
-        break;
-      case "RESET": {
-        const reset = decodeMap("RESET", frame.payload);
-        stream.receiveReset();
-        this.#events.push({ type: "reset", stream: stream.id, reset });
-        break;
+        this.#takeClose(stream, frame.position);
+        return;
+      case "OPENED": {
+        const opened = decodeMap("OPENED", frame.payload);
+        if (stream.receiveOpened()) {
+          this.#events.push({ type: "opened", stream: id, opened });
+        }
+        return;
       }
-    }
-    this.#settle(stream);
-  }
-
-  #receiveOpened(stream: TunnelStream, payload: Uint8Array): void {
-    const opened = decodeMap("OPENED", payload);
-    if (stream.receiveOpened()) {
-      this.#events.push({ type: "opened", stream: stream.id, opened });
+      default:
+        this.#takeReset(stream, decodeMap("RESET", frame.payload));
     }
   }
 
-  #receiveClose(stream: TunnelStream, position: number): void {
+  #takeClose(stream: TunnelStream, position: number): void {
     if (stream.receiveClose(position)) {
       this.#events.push({ type: "peerClosed", stream: stream.id });
     }
     if (stream.isClosed) {
-      this.#events.push({ type: "closed", stream: stream.id });
+      this.#sayClosed(stream);
     }
   }
 
-  #createStream(id: number, peerHello: HelloMap): TunnelStream {
-    const stream = new TunnelStream({
-      id,
-      windowBytes: this.#windowBytes,
-      peerWindowBytes: peerHello.windowBytes,
-      sendFrame: (frame) => this.#output.send(frame),
-    });
-    this.#highestStream = id;
-    this.#streams.set(id, stream);
-    return stream;
+  #takeReset(stream: TunnelStream, reset: ResetMap): void {
+    const wasClosed = stream.isClosed;
+    stream.receiveReset();
+    if (!wasClosed) {
+      this.#events.push({ type: "reset", stream: stream.id, reset });
+    }
+  }
+
+  #createStream(id: number, { windowBytes }: HelloMap): TunnelStream {
+    return this.#streams.create(id, windowBytes, () => this.#output);
   }
 
   /**
@@ -346,9 +451,6 @@ export class TunnelSession {
    * @throws JitdbError `tunnel.protocol` for an id that was never opened.
    */
   #live(id: number): TunnelStream | undefined {
-    if (id > this.#highestStream || id % 2 === 0) {
-      throw new JitdbError("tunnel.protocol", `Stream ${id} was never opened.`);
-    }
     const stream = this.#streams.get(id);
     return stream?.isClosed ? undefined : stream;
   }
@@ -356,49 +458,40 @@ export class TunnelSession {
   #use(id: number, action: (stream: TunnelStream) => void): void {
     const stream = this.#live(id);
     if (stream !== undefined) {
-      action(stream);
-      this.#settle(stream);
+      this.#streams.use(stream, action);
     }
   }
 
-  /** Queues a stream that has something to send, forgets one that is over. */
-  #settle(stream: TunnelStream): void {
-    if (stream.hasOutput) {
-      this.#ready.add(stream);
-      return;
-    }
-    this.#ready.delete(stream);
-    if (stream.isClosed) {
-      this.#streams.delete(stream.id);
-    }
-  }
-
-  #flush(stream: TunnelStream): void {
-    const { state } = stream;
-    stream.flush();
-    if (state !== "closed" && stream.isClosed) {
-      this.#events.push({ type: "closed", stream: stream.id });
-    }
-    this.#ready.delete(stream);
-    this.#settle(stream);
+  #greet(more: Pick<HelloMap, "resume" | "resumed" | "ticket">): void {
+    const hello: HelloMap = {
+      version: tunnelVersion,
+      software: this.#software,
+      windowBytes: this.#windowBytes,
+      ...(this.#role === "gateway" ? { maxStreams: this.#maxStreams } : {}),
+      ...more,
+    };
+    this.#sendMap("HELLO", encodeMap("HELLO", hello));
   }
 
   #sendMap(type: "HELLO" | "GOAWAY" | "NOTICE" | "AUTH", payload: Uint8Array): void {
-    this.#output.queue({ type, stream: 0, payload });
+    if (this.#phase !== "detached") {
+      this.#output.queue({ type, stream: 0, payload });
+    }
   }
 
   /** The peer broke the protocol: drop everything, tell it why. */
   #fail(error: JitdbError): void {
-    this.#isFailed = true;
+    this.#phase = "failed";
     this.#streams.clear();
-    this.#ready.clear();
+    this.#reports = undefined;
     this.#events = [];
     this.goAway({ code: error.code, message: error.message, hint: error.hint });
   }
 }
 
-/** SECURITY: a view keeps its whole buffer alive, so single bytes in huge messages could hold far more memory than the window says. */
-function withoutBallast(body: Uint8Array): Uint8Array {
-  const isLight = body.byteLength * tunnelLimits.maxBufferPerBody < body.buffer.byteLength;
-  return isLight ? new Uint8Array(body) : body;
+const lostStream = { code: "tunnel.lost", message: "The other side has lost this connection." };
+
+/** What may still come for a stream that is over: the word that the peer knows, too. */
+function isOfEnd({ type }: Frame): boolean {
+  return type === "ACK" || type === "RESET";
 }

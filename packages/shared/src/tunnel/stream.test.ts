@@ -2,13 +2,8 @@ import { describe, expect, it } from "vitest";
 import { JitdbError } from "../errors.ts";
 import { type DataFrame, dataHeaderBytes, type MapFrame, type PositionFrame } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
-import {
-  type StreamInput,
-  type StreamState,
-  streamTransitions,
-  TunnelStream,
-  type TunnelStreamOptions,
-} from "./stream.ts";
+import { TunnelStream, type TunnelStreamOptions } from "./stream.ts";
+import { type StreamInput, type StreamState, streamTransitions } from "./stream-states.ts";
 
 type Sent = MapFrame | DataFrame | PositionFrame;
 
@@ -130,12 +125,12 @@ describe("the state table", () => {
     }
   }
 
-  it("lets WINDOW and ACK out only while the peer may still send", () => {
+  it("lets WINDOW out only while the peer may still send, and ACK also behind its end", () => {
     const states = Object.keys(streamTransitions) as StreamState[];
-    for (const input of ["sendWindow", "sendAck"] as const) {
-      const senders = states.filter((state) => streamTransitions[state][input] !== undefined);
-      expect(senders).toEqual(["open", "halfClosedLocal"]);
-    }
+    const sendersOf = (input: StreamInput) =>
+      states.filter((state) => streamTransitions[state][input] !== undefined);
+    expect(sendersOf("sendWindow")).toEqual(["open", "halfClosedLocal"]);
+    expect(sendersOf("sendAck")).toEqual(["open", "halfClosedLocal", "halfClosedRemote", "closed"]);
   });
 });
 
@@ -247,7 +242,7 @@ describe("sending", () => {
     theirs.stream.write(some(5));
     theirs.stream.close();
     theirs.stream.receiveReset();
-    expect(theirs.flush()).toEqual([]);
+    expect(theirs.flush()).toEqual([`ACK ${tunnelLimits.maxPosition}`]);
   });
 });
 
@@ -299,7 +294,7 @@ describe("receiving", () => {
     stream.consumed(60);
     stream.receiveClose(100);
     stream.consumed(40);
-    expect(flush()).toEqual([]);
+    expect(flush()).toEqual(["ACK 101"]);
   });
 
   it("refuses to consume more than was received", () => {

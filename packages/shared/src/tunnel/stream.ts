@@ -2,77 +2,21 @@
 // sends frames and knows nothing of other streams, of maps' contents, or of the WebSocket. Implements docs/tunnel-protocol.md §6 and §7.
 
 import { JitdbError } from "../errors.ts";
-import { ByteQueue } from "./byte-queue.ts";
-import { type DataFrame, dataHeaderBytes, type MapFrame, type PositionFrame } from "./frame.ts";
+import {
+  type DataFrame,
+  dataHeaderBytes,
+  type MapFrame,
+  type PositionFrame,
+  type ResumeFrame,
+} from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
-
-export type StreamState =
-  | "idle"
-  | "requested"
-  | "offered"
-  | "open"
-  | "halfClosedLocal"
-  | "halfClosedRemote"
-  | "closed";
-
-export type StreamInput =
-  `${"send" | "receive"}${"Open" | "Opened" | "Data" | "Window" | "Ack" | "Close" | "Reset"}`;
-
-/** The whole life of a stream. What has no cell is a protocol error; repeats that change nothing lead back to where they came from. */
-export const streamTransitions: Readonly<
-  Record<StreamState, Readonly<Partial<Record<StreamInput, StreamState>>>>
-> = {
-  idle: { sendOpen: "requested", receiveOpen: "offered" },
-  requested: { receiveOpened: "open", sendReset: "closed", receiveReset: "closed" },
-  offered: {
-    receiveOpen: "offered",
-    sendOpened: "open",
-    sendReset: "closed",
-    receiveReset: "closed",
-  },
-  open: {
-    receiveOpen: "open",
-    receiveOpened: "open",
-    sendData: "open",
-    receiveData: "open",
-    sendWindow: "open",
-    receiveWindow: "open",
-    sendAck: "open",
-    receiveAck: "open",
-    sendClose: "halfClosedLocal",
-    receiveClose: "halfClosedRemote",
-    sendReset: "closed",
-    receiveReset: "closed",
-  },
-  halfClosedLocal: {
-    receiveOpen: "halfClosedLocal",
-    receiveOpened: "halfClosedLocal",
-    receiveData: "halfClosedLocal",
-    sendWindow: "halfClosedLocal",
-    receiveWindow: "halfClosedLocal",
-    sendAck: "halfClosedLocal",
-    receiveAck: "halfClosedLocal",
-    receiveClose: "closed",
-    sendReset: "closed",
-    receiveReset: "closed",
-  },
-  halfClosedRemote: {
-    receiveOpen: "halfClosedRemote",
-    receiveOpened: "halfClosedRemote",
-    sendData: "halfClosedRemote",
-    receiveWindow: "halfClosedRemote",
-    receiveAck: "halfClosedRemote",
-    receiveClose: "halfClosedRemote",
-    sendClose: "closed",
-    sendReset: "closed",
-    receiveReset: "closed",
-  },
-  closed: {},
-};
+import { ReceiveWindow } from "./receive-window.ts";
+import { SendBuffer } from "./send-buffer.ts";
+import { type StreamInput, type StreamState, streamTransitions } from "./stream-states.ts";
 
 export interface TunnelStreamOptions {
   readonly id: number;
-  /** Credit that this side gives: bytes beyond what it has consumed. */
+  /** Credit that this side gives at first: bytes beyond what it has consumed. */
   readonly windowBytes: number;
   /** Credit that the peer's HELLO gave. */
   readonly peerWindowBytes: number;
@@ -80,34 +24,45 @@ export interface TunnelStreamOptions {
   readonly sendFrame: (frame: MapFrame | DataFrame | PositionFrame) => void;
 }
 
-/** Every method throws JitdbError `tunnel.protocol` where the table has no cell or a position is wrong. */
+/** ACK of a RESET: everything of the stream has arrived that ever will. */
+const wholeStream = tunnelLimits.maxPosition;
+
+/**
+ * Every method throws JitdbError `tunnel.protocol` where the table has no cell or a position is wrong.
+ *
+ * What the peer may not have got is kept: the bytes it has not acknowledged, OPEN until it is answered, OPENED until the agent is
+ * heard, CLOSE and RESET until they are acknowledged. A CLOSE counts as one more position, so that its ACK can be told from the last byte's.
+ */
 export class TunnelStream {
   readonly id: number;
   readonly #sendFrame: TunnelStreamOptions["sendFrame"];
-  readonly #windowBytes: number;
   #state: StreamState = "idle";
 
   /** OPEN, OPENED or RESET that goes out before anything else. */
   #announcement: MapFrame | undefined;
-  readonly #queue = new ByteQueue();
-  #sentPosition = 0;
+  /** The one that the peer may not have got. */
+  #kept: MapFrame | undefined;
+  readonly #buffer = new SendBuffer();
   /** The peer takes positions below this. */
   #sendLimit: number;
   /** A write went over the limit, and its writer waits. */
   #isBlocked = false;
+  /** CLOSE goes out behind the bytes. */
   #isClosing = false;
+  #hasSentClose = false;
+  /** The peer knows that the stream is over, or never knew of it. */
+  #isEndKnown = false;
 
-  #receivedPosition = 0;
-  #consumedPosition = 0;
-  /** Positions below this are what the peer was told it may send. */
-  #receiveLimit: number;
+  readonly #window: ReceiveWindow;
   #isWindowDue = false;
+  #isAckDue = false;
+  #hasPeerClosed = false;
+  #isResetByPeer = false;
 
   constructor(options: TunnelStreamOptions) {
     this.id = options.id;
     this.#sendFrame = options.sendFrame;
-    this.#windowBytes = options.windowBytes;
-    this.#receiveLimit = options.windowBytes;
+    this.#window = new ReceiveWindow(options.id, options.windowBytes);
     this.#sendLimit = options.peerWindowBytes;
   }
 
@@ -115,9 +70,14 @@ export class TunnelStream {
     return this.#state;
   }
 
-  /** Both directions are over; a RESET may still have to go out. */
+  /** Both directions are over; the peer may not know it yet. */
   get isClosed(): boolean {
     return this.#state === "closed";
+  }
+
+  /** Over, known to be over on both sides, and nothing left to say. */
+  get isFinished(): boolean {
+    return this.isClosed && this.#isEndKnown && !this.hasOutput;
   }
 
   /** Whether `flush` would send something. */
@@ -125,20 +85,44 @@ export class TunnelStream {
     return (
       this.#announcement !== undefined ||
       this.#isWindowDue ||
-      (this.#queue.byteLength > 0 ? this.#sentPosition < this.#sendLimit : this.#isClosing)
+      this.#isAckDue ||
+      (this.#buffer.unsentBytes > 0 ? this.#buffer.cursor < this.#sendLimit : this.#isClosing)
     );
+  }
+
+  /** Bytes that wait to be sent. */
+  get unsentBytes(): number {
+    return this.#buffer.unsentBytes;
+  }
+
+  /** Bytes that are kept here: unsent, or not acknowledged. */
+  get bufferedBytes(): number {
+    return this.#buffer.byteLength;
+  }
+
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
+  /** Whether it received something that the peer keeps for us. */
+  get hasUnacknowledged(): boolean {
+    return this.#canAcknowledge && this.#window.unacknowledgedBytes > 0;
+  }
+
+  get window(): ReceiveWindow {
+    return this.#window;
   }
 
   /** Asks for the stream; `payload` is an encoded OPEN map. */
   open(payload: Uint8Array): void {
     this.#step("sendOpen");
-    this.#announcement = { type: "OPEN", stream: this.id, payload };
+    this.#announce({ type: "OPEN", stream: this.id, payload });
   }
 
   /** Accepts the stream; `payload` is an encoded OPENED map. */
   opened(payload: Uint8Array): void {
     this.#step("sendOpened");
-    this.#announcement = { type: "OPENED", stream: this.id, payload };
+    this.#announce({ type: "OPENED", stream: this.id, payload });
   }
 
   /** Queues bytes and owns them from now on. False: the queue is over the peer's credit, so write no more until `receiveWindow` gives true. */
@@ -147,20 +131,22 @@ export class TunnelStream {
     if (this.#isClosing) {
       throw this.#refusal("sendData after close");
     }
-    this.#queue.push(bytes);
-    this.#isBlocked = this.#sentPosition + this.#queue.byteLength > this.#sendLimit;
+    this.#buffer.push(bytes);
+    this.#isBlocked = this.#buffer.end > this.#sendLimit;
     return !this.#isBlocked;
   }
 
   /** The receiver has passed `byteCount` more bytes on and can take as many new ones. */
   consumed(byteCount: number): void {
-    if (this.#consumedPosition + byteCount > this.#receivedPosition) {
+    if (!this.#window.consume(byteCount)) {
       throw this.#refusal(`consuming ${byteCount} bytes, more than were received,`);
     }
-    this.#consumedPosition += byteCount;
-    // Half a window at a time: few WINDOW frames, and the sender never runs dry while one is under way.
-    const growth = this.#consumedPosition + this.#windowBytes - this.#receiveLimit;
-    this.#isWindowDue = this.#canReceive && growth * 2 >= this.#windowBytes;
+    this.#isWindowDue = this.#canReceive && this.#window.isCreditDue;
+  }
+
+  /** Tells the peer with the next flush what has arrived, so that it keeps no more of it. */
+  acknowledge(): void {
+    this.#isAckDue ||= this.hasUnacknowledged;
   }
 
   /** Ends this direction behind the queued bytes. A second call changes nothing. */
@@ -177,7 +163,11 @@ export class TunnelStream {
     // The peer has never heard of a stream whose OPEN is still here, and never will.
     const isUnknownToPeer = this.#announcement?.type === "OPEN";
     this.#drop();
-    this.#announcement = isUnknownToPeer ? undefined : { type: "RESET", stream: this.id, payload };
+    if (isUnknownToPeer) {
+      this.#isEndKnown = true;
+    } else {
+      this.#announce({ type: "RESET", stream: this.id, payload });
+    }
   }
 
   /** True the first time, false for a repeat. */
@@ -187,59 +177,133 @@ export class TunnelStream {
 
   /** True the first time, false for a repeat. */
   receiveOpened(): boolean {
-    return this.#step("receiveOpened") === "requested";
+    const before = this.#step("receiveOpened");
+    this.#kept = undefined;
+    return before === "requested";
   }
 
   /** @throws JitdbError `tunnel.window_overrun` for bytes that the peer had no credit for. */
   receiveData(position: number, byteCount: number): void {
     this.#step("receiveData");
-    if (position !== this.#receivedPosition) {
-      throw this.#refusal(`DATA at ${position} instead of ${this.#receivedPosition}`);
+    this.#heard();
+    if (position !== this.#window.received) {
+      throw this.#refusal(`DATA at ${position} instead of ${this.#window.received}`);
     }
-    if (position + byteCount > this.#receiveLimit) {
-      throw new JitdbError(
-        "tunnel.window_overrun",
-        `Stream ${this.id} was sent bytes up to ${position + byteCount}, over its limit of ${this.#receiveLimit}.`,
-      );
-    }
-    this.#receivedPosition += byteCount;
+    this.#window.receive(byteCount);
+    this.#isAckDue ||= this.#window.unacknowledgedBytes >= tunnelLimits.ackBytes;
   }
 
   /** True when a blocked writer may go on. A limit that is not higher than the last changes nothing. */
   receiveWindow(limit: number): boolean {
     this.#step("receiveWindow");
-    // SECURITY: what fits the credit is queued here, so unlimited credit would be unlimited memory for a peer that never reads.
-    if (limit > this.#sentPosition + tunnelLimits.maxWindowBytes) {
-      throw this.#refusal(`WINDOW ${limit}, too far beyond ${this.#sentPosition},`);
+    this.#heard();
+    // SECURITY: credit is kept in positions, and no peer may name one that would never be reached.
+    if (limit > this.#buffer.cursor + tunnelLimits.maxWindowBytes) {
+      throw this.#refusal(`WINDOW ${limit}, too far beyond ${this.#buffer.cursor},`);
     }
     this.#sendLimit = Math.max(this.#sendLimit, limit);
-    const isFreed =
-      this.#isBlocked && this.#sentPosition + this.#queue.byteLength <= this.#sendLimit;
+    const isFreed = this.#isBlocked && this.#buffer.end <= this.#sendLimit;
     this.#isBlocked &&= !isFreed;
     return isFreed && !this.#isClosing;
   }
 
-  /** Nothing is kept for resending in this version, so an acknowledgement is only checked. */
+  /** What the peer has got is kept no longer. */
   receiveAck(position: number): void {
     this.#step("receiveAck");
-    if (position > this.#sentPosition) {
-      throw this.#refusal(`ACK ${position}, beyond ${this.#sentPosition},`);
+    this.#heard();
+    if (this.isClosed && this.#kept?.type === "RESET") {
+      // Anything else crossed our RESET.
+      this.#isEndKnown ||= position === wholeStream;
+      return;
     }
+    const highest = this.#buffer.cursor + (this.#hasSentClose ? 1 : 0);
+    if (position > highest) {
+      throw this.#refusal(`ACK ${position}, beyond ${highest},`);
+    }
+    this.#release(position);
   }
 
   /** True the first time, false for a repeat. */
   receiveClose(position: number): boolean {
     const before = this.#step("receiveClose");
-    if (position !== this.#receivedPosition) {
-      throw this.#refusal(`CLOSE at ${position} instead of ${this.#receivedPosition}`);
+    this.#heard();
+    if (position !== this.#window.received) {
+      throw this.#refusal(`CLOSE at ${position} instead of ${this.#window.received}`);
     }
     this.#isWindowDue = false;
+    this.#hasPeerClosed = true;
+    this.#isAckDue = true;
     return before !== "halfClosedRemote";
   }
 
   receiveReset(): void {
     this.#step("receiveReset");
     this.#drop();
+    this.#isResetByPeer = true;
+    this.#isAckDue = true;
+    this.#isEndKnown = true;
+  }
+
+  /** Where this side stands, for a new WebSocket; the peer may count on it from then on. */
+  report(): ResumeFrame {
+    this.#isWindowDue = false;
+    this.#isAckDue = this.#isResetByPeer;
+    const limit = this.#canReceive ? this.#window.extend() : this.#window.received;
+    const received = this.#window.acknowledge() + (this.#hasPeerClosed ? 1 : 0);
+    const isOpened = this.#state !== "requested" && this.#state !== "offered";
+    return { type: "RESUME", stream: this.id, isOpened, received, limit };
+  }
+
+  /**
+   * Goes on from where the peer stands: what it does not have is sent again.
+   * @returns as `receiveWindow`
+   */
+  resume({ isOpened, received, limit }: ResumeFrame): boolean {
+    if (this.#isResetByPeer) {
+      return false;
+    }
+    if (this.#kept?.type === "RESET") {
+      this.#announcement = this.#kept;
+      return false;
+    }
+    if (this.#kept?.type === "OPENED" && !isOpened) {
+      this.#announcement = this.#kept;
+    }
+    const lowest = this.#buffer.end - this.#buffer.byteLength;
+    const highest = this.#buffer.cursor + (this.#hasSentClose ? 1 : 0);
+    if (received < lowest || received > highest) {
+      throw this.#refusal(`RESUME at ${received}, not in ${lowest} to ${highest},`);
+    }
+    this.#release(received);
+    this.#buffer.rewind();
+    this.#isClosing ||= this.#hasSentClose && received <= this.#buffer.end;
+    if (limit > this.#buffer.cursor + tunnelLimits.maxWindowBytes) {
+      throw this.#refusal(`RESUME with the limit ${limit}, too far beyond ${this.#buffer.cursor},`);
+    }
+    this.#sendLimit = Math.max(this.#sendLimit, limit);
+    const isFreed = this.#isBlocked && this.#buffer.end <= this.#sendLimit;
+    this.#isBlocked &&= !isFreed;
+    return isFreed && !this.#isClosing;
+  }
+
+  /**
+   * The peer does not know the stream after a new WebSocket.
+   * @returns false: it goes on all the same, because its OPEN was lost (sent again) or because it is over
+   */
+  isMissed(): boolean {
+    if (this.#state === "requested" && this.#kept?.type === "OPEN") {
+      this.#announcement = this.#kept;
+      return false;
+    }
+    this.#isEndKnown = true;
+    if (this.isClosed) {
+      this.#announcement = undefined;
+      this.#isAckDue = false;
+      return false;
+    }
+    this.#state = "closed";
+    this.#drop();
+    return true;
   }
 
   /** Sends one turn's worth of frames, at most `maxTurnBytes`. Call again while `hasOutput`. */
@@ -250,47 +314,86 @@ export class TunnelStream {
     }
     this.#flushWindow();
     this.#flushData();
-    if (this.#isClosing && this.#queue.byteLength === 0) {
-      this.#step("sendClose");
-      this.#isClosing = false;
-      this.#sendFrame({ type: "CLOSE", stream: this.id, position: this.#sentPosition });
+    if (this.#isClosing && this.#buffer.unsentBytes === 0) {
+      this.#flushClose();
     }
   }
 
   #flushWindow(): void {
-    if (!this.#isWindowDue) {
-      return;
+    if (this.#isWindowDue) {
+      this.#isWindowDue = false;
+      this.#step("sendWindow");
+      this.#sendFrame({ type: "WINDOW", stream: this.id, position: this.#window.extend() });
+      this.#isAckDue = true;
     }
-    this.#isWindowDue = false;
-    this.#receiveLimit = this.#consumedPosition + this.#windowBytes;
-    this.#step("sendWindow");
-    this.#sendFrame({ type: "WINDOW", stream: this.id, position: this.#receiveLimit });
-    this.#step("sendAck");
-    this.#sendFrame({ type: "ACK", stream: this.id, position: this.#receivedPosition });
+    if (this.#isAckDue) {
+      this.#isAckDue = false;
+      this.#step("sendAck");
+      this.#sendFrame({ type: "ACK", stream: this.id, position: this.#acknowledged() });
+    }
+  }
+
+  #acknowledged(): number {
+    return this.#isResetByPeer
+      ? wholeStream
+      : this.#window.acknowledge() + (this.#hasPeerClosed ? 1 : 0);
   }
 
   #flushData(): void {
+    const buffer = this.#buffer;
     let room: number = tunnelLimits.turnDataBytes;
-    while (room > 0 && this.#sentPosition < this.#sendLimit) {
-      const body = this.#queue.take(Math.min(room, this.#sendLimit - this.#sentPosition));
+    while (room > 0 && buffer.cursor < this.#sendLimit) {
+      const position = buffer.cursor;
+      const body = buffer.take(Math.min(room, this.#sendLimit - position));
       if (body === undefined) {
         return;
       }
-      this.#step("sendData");
-      this.#sendFrame({ type: "DATA", stream: this.id, position: this.#sentPosition, body });
-      this.#sentPosition += body.byteLength;
+      this.#sendFrame({ type: "DATA", stream: this.id, position, body });
       room -= dataHeaderBytes + body.byteLength;
     }
+  }
+
+  #flushClose(): void {
+    this.#isClosing = false;
+    if (!this.#hasSentClose) {
+      this.#step("sendClose");
+      this.#hasSentClose = true;
+    }
+    this.#sendFrame({ type: "CLOSE", stream: this.id, position: this.#buffer.end });
+  }
+
+  #announce(frame: MapFrame): void {
+    this.#announcement = frame;
+    this.#kept = frame;
+  }
+
+  /** A frame of the stream itself: the peer has got our OPENED. */
+  #heard(): void {
+    if (this.#kept?.type === "OPENED") {
+      this.#kept = undefined;
+    }
+  }
+
+  #release(position: number): void {
+    const kept = this.#buffer.end - this.#buffer.byteLength;
+    this.#buffer.release(Math.min(Math.max(position, kept), this.#buffer.end));
+    this.#isEndKnown ||= this.#hasSentClose && position > this.#buffer.end;
   }
 
   get #canReceive(): boolean {
     return this.#state === "open" || this.#state === "halfClosedLocal";
   }
 
+  get #canAcknowledge(): boolean {
+    return this.#canReceive || this.#state === "halfClosedRemote";
+  }
+
   #drop(): void {
     this.#announcement = undefined;
-    this.#queue.clear();
+    this.#kept = undefined;
+    this.#buffer.clear();
     this.#isWindowDue = false;
+    this.#isAckDue = false;
     this.#isBlocked = false;
     this.#isClosing = false;
   }

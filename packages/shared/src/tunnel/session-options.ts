@@ -1,0 +1,25 @@
+// What a tunnel session is told at its start, and with each WebSocket.
+
+import type { Secret } from "../secret.ts";
+import type { HelloMap } from "./maps.ts";
+
+export interface TunnelSessionOptions {
+  readonly role: "agent" | "gateway";
+  /** Name and version of this program, for the peer's log. */
+  readonly software: string;
+  /** Credit that each stream begins with, towards this side; `windowBytes` of the limits where absent. */
+  readonly windowBytes?: number;
+  /** What credit grows to; `maxWindowBytes` of the limits where absent. */
+  readonly maxWindowBytes?: number;
+  /** Gateway only: streams that the agent may keep open at once; `maxStreams` of the limits where absent. */
+  readonly maxStreams?: number;
+  /** Gateway only: what the agent may resume the tunnel with. */
+  readonly ticket?: HelloMap["ticket"];
+}
+
+/** How a new WebSocket begins. */
+export type Attachment =
+  /** Agent: resumes with the ticket of the last HELLO. */
+  | { readonly resume: Secret }
+  /** Gateway: goes on with what the agent asked for; the ticket is for the next time. */
+  | { readonly ticket: HelloMap["ticket"] };
