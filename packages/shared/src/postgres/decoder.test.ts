@@ -1,7 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { JitdbError } from "../errors.ts";
-import { BodyCollector, type Message, MessageCollector, MessageWalker } from "./decoder.ts";
+import {
+  BodyCollector,
+  bodyBytesIn,
+  type Message,
+  MessageCollector,
+  MessageWalker,
+} from "./decoder.ts";
 import { frontendMessages, postgresLimits, type Sender } from "./messages.ts";
 import { encodeMessage } from "./writer.ts";
 
@@ -86,6 +92,48 @@ describe("MessageWalker", () => {
         expect(concat(forwarded)).toEqual(bytes);
       }),
     );
+  });
+
+  test("reports a run as the messages that it is made of, however the stream is cut", () => {
+    const { CopyData, CopyDone } = frontendMessages;
+    const rows = fc.record({
+      type: fc.constantFrom(CopyData, CopyData, CopyData, CopyDone),
+      body: fc.uint8Array({ maxLength: 12 }),
+    });
+    const tally = (chunks: readonly Uint8Array[], runs: ReadonlySet<number>) => {
+      const walker = new MessageWalker("frontend", runs);
+      const messages: number[] = [];
+      let [bytes, taken] = [0, 0];
+      for (const chunk of chunks) {
+        walker.push(chunk);
+        for (let segment = walker.next(); segment; segment = walker.next()) {
+          const begun = Number(segment.first) + segment.followers;
+          messages.push(...Array<number>(begun).fill(segment.type));
+          bytes += bodyBytesIn(segment);
+          taken += segment.carried.length + segment.end - segment.start;
+          expect(segment.followers === 0 || (segment.last && runs.has(segment.type))).toBe(true);
+        }
+      }
+      return { messages, bytes, taken, isAtEnd: walker.isAtEnd };
+    };
+    fc.assert(
+      fc.property(fc.array(rows, { maxLength: 30 }), fc.array(fc.nat()), (messages, places) => {
+        const chunks = cut(stream(messages), places);
+        const inRuns = tally(chunks, new Set([CopyData]));
+        expect(inRuns).toEqual(tally(chunks, new Set()));
+        expect(inRuns.messages).toEqual(messages.map(({ type }) => type));
+      }),
+    );
+  });
+
+  test("leaves a wrong message behind a run to be refused", () => {
+    const row = encodeMessage(frontendMessages.CopyData, Uint8Array.of(1));
+    for (const length of [3, 0, 0xffff_ffff]) {
+      const walker = new MessageWalker("frontend", new Set([frontendMessages.CopyData]));
+      walker.push(concat([row, row, row, header(frontendMessages.CopyData, length)]));
+      expect(walker.next()).toMatchObject({ start: 0, end: 18, followers: 2, last: true });
+      expect(codeOf(() => walker.next())).toBe("postgres.protocol");
+    }
   });
 
   test("random bytes end in messages or in postgres.protocol", () => {

@@ -27,9 +27,17 @@ export interface Segment {
   /** Whether the message begins, and whether it ends, with this segment. */
   readonly first: boolean;
   readonly last: boolean;
+  /** Whole messages of the same type that follow it, up to `end`; 0 but where the walker was told to report runs. */
+  readonly followers: number;
+}
+
+/** Body bytes of a segment and its followers. */
+export function bodyBytesIn({ bodyStart, end, followers }: Segment): number {
+  return end - bodyStart - followers * headerBytes;
 }
 
 const nothing = new Uint8Array(0);
+const noTypes: ReadonlySet<number> = new Set();
 
 /**
  * Reports the messages of one direction as segments, in order and without gaps: all carried bytes and ranges put
@@ -42,6 +50,7 @@ const nothing = new Uint8Array(0);
  */
 export class MessageWalker {
   readonly #sender: Sender;
+  readonly #runs: ReadonlySet<number>;
   readonly #header = new Uint8Array(headerBytes);
   readonly #headerView = new DataView(this.#header.buffer);
   readonly #segment = {
@@ -54,13 +63,16 @@ export class MessageWalker {
     remaining: 0,
     first: false,
     last: true,
+    followers: 0,
   };
   #headerFill = 0;
   #chunk: Uint8Array = nothing;
   #offset = 0;
 
-  constructor(sender: Sender) {
+  /** @param runs types whose whole messages are reported together where they follow one another: nobody reads them one by one */
+  constructor(sender: Sender, runs: ReadonlySet<number> = noTypes) {
     this.#sender = sender;
+    this.#runs = runs;
   }
 
   /** Whether what `next` has reported so far ends with a whole message: here, and only here, a message may be injected. */
@@ -151,7 +163,27 @@ export class MessageWalker {
     segment.remaining -= bodyBytes;
     segment.last = segment.remaining === 0;
     this.#offset = segment.end;
+    segment.followers = segment.last && this.#runs.has(segment.type) ? this.#takeRun() : 0;
     return segment;
+  }
+
+  /** Takes in the messages behind the segment that have its type and are whole; what is wrong with one, `next` says. */
+  #takeRun(): number {
+    const chunk = this.#chunk;
+    const { type } = this.#segment;
+    let count = 0;
+    let at = this.#offset;
+    while (at + headerBytes <= chunk.length && chunk[at] === type) {
+      const length = readInt32(chunk, at + 1);
+      if (length < postgresLimits.minMessageLength || length > chunk.length - at - 1) {
+        break;
+      }
+      at += 1 + length;
+      count += 1;
+    }
+    this.#segment.end = at;
+    this.#offset = at;
+    return count;
   }
 
   #carried(): Uint8Array<ArrayBuffer> {
@@ -264,6 +296,12 @@ function checkHeader(sender: Sender, type: number, length: number): void {
       `A PostgreSQL ${sender} announced a message of ${length} bytes.`,
     );
   }
+}
+
+/** Signed; what is missing counts as zero. */
+function readInt32(bytes: Uint8Array, at: number): number {
+  const high = ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+  return (high << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
 }
 
 function concat(head: Uint8Array, tail: Uint8Array): Uint8Array {

@@ -70,6 +70,12 @@ export const backendMessages = {
   RowDescription: 0x54, // T
 } as const;
 
+/** What bulk is made of, in either direction: rows and data of COPY, of which a relay need only know how many went by. */
+export const bulkMessages: ReadonlySet<number> = new Set([
+  backendMessages.CopyData,
+  backendMessages.DataRow,
+]);
+
 /** First Int32 of an authentication request's body. */
 export const authenticationCodes = {
   Ok: 0,

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { type BackendKeyData, parseBackendKeyData } from "@jitdb/shared/postgres/backend";
 import { BodyCollector, MessageWalker } from "@jitdb/shared/postgres/decoder";
-import { backendMessages, postgresLimits } from "@jitdb/shared/postgres/messages";
+import { backendMessages, bulkMessages, postgresLimits } from "@jitdb/shared/postgres/messages";
 import { encodeEnd, encodeRefusal } from "@jitdb/shared/postgres/native-error";
 import type { AgentStream, StreamReceiver } from "../stream.ts";
 
@@ -26,7 +26,7 @@ export interface RelayOptions {
 export class Relay implements StreamReceiver {
   readonly #client: Socket;
   readonly #options: RelayOptions;
-  readonly #walker = new MessageWalker("backend");
+  readonly #walker = new MessageWalker("backend", bulkMessages);
   readonly #keys = new BodyCollector(maxKeyLength);
   #stream: AgentStream | undefined;
   /** The gateway has let the client in. */

@@ -1,6 +1,6 @@
 // What the client asks for: puts it on record before it is forwarded, and notes what the server will have to answer.
 
-import type { Segment } from "@jitdb/shared/postgres/decoder";
+import { bodyBytesIn, type Segment } from "@jitdb/shared/postgres/decoder";
 import {
   nameKey,
   parseBind,
@@ -124,7 +124,7 @@ export class ClientSide {
       checkOrder(type, this.#conversation);
     }
     if (type === CopyData) {
-      this.#countCopy(segment.end - segment.bodyStart);
+      this.#countCopy(bodyBytesIn(segment));
     } else if (isLarge(segment) && isStreamed(type)) {
       this.#takeLong(chunk, segment);
     } else {

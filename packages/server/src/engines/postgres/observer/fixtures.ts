@@ -15,6 +15,7 @@ import {
 } from "@jitdb/shared/postgres/encoder";
 import {
   backendMessages as backend,
+  bulkMessages,
   frontendMessages as frontend,
 } from "@jitdb/shared/postgres/messages";
 import { cstring, encodeMessage } from "@jitdb/shared/postgres/writer";
@@ -87,7 +88,7 @@ export class ObservedSession {
   readonly records: AuditEvent[] = [];
   readonly observer: Observer;
   readonly #client = new MessageWalker("frontend");
-  readonly #server = new MessageWalker("backend");
+  readonly #server = new MessageWalker("backend", bulkMessages);
   readonly #chunkBytes: number;
   #now = 0;
 

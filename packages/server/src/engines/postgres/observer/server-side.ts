@@ -6,7 +6,7 @@ import {
   parseParameterStatus,
   parseReadyForQuery,
 } from "@jitdb/shared/postgres/backend";
-import type { Segment } from "@jitdb/shared/postgres/decoder";
+import { bodyBytesIn, type Segment } from "@jitdb/shared/postgres/decoder";
 import { backendMessages, messageName } from "@jitdb/shared/postgres/messages";
 import { parseParameterDescription } from "@jitdb/shared/postgres/rows";
 import type { StatementResult } from "../../../audit/record.ts";
@@ -70,7 +70,8 @@ export class ServerSide {
   take(chunk: Uint8Array, segment: Segment): void {
     const { type } = segment;
     if (type === DataRow || type === CopyData || type === FunctionCallResponse) {
-      this.#count(segment.end - segment.bodyStart, type === DataRow && segment.first);
+      const messages = Number(segment.first) + segment.followers;
+      this.#count(bodyBytesIn(segment), type === DataRow ? messages : 0);
     }
     const reader = this.#readers.get(type);
     if (reader === undefined) {
@@ -85,11 +86,11 @@ export class ServerSide {
     }
   }
 
-  #count(bytes: number, isRow: boolean): void {
+  #count(bytes: number, rows: number): void {
     const { running } = this.#conversation;
     if (running !== undefined) {
       running.bytesOut += bytes;
-      running.rows += isRow ? 1 : 0;
+      running.rows += rows;
     }
   }
 

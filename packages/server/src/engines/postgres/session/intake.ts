@@ -2,8 +2,12 @@
 // grant one unit at a time (owed-answers.ts), so that nothing begins behind the transaction that may finish.
 
 import { MessageWalker, type Segment } from "@jitdb/shared/postgres/decoder";
+import { frontendMessages } from "@jitdb/shared/postgres/messages";
 import type { Observer } from "../observer/observer.ts";
 import type { OwedAnswers } from "./owed-answers.ts";
+
+/** Reported in runs. D, a row of the server's, is a Describe of the client's. */
+const copyData: ReadonlySet<number> = new Set([frontendMessages.CopyData]);
 
 /** Bytes that the observer has not seen: the walker stands at `part` of `bytes`. */
 interface Held {
@@ -15,7 +19,7 @@ interface Held {
 export class Intake {
   readonly #observer: Pick<Observer, "client" | "received">;
   readonly #owed: OwedAnswers;
-  readonly #walker = new MessageWalker("frontend");
+  readonly #walker = new MessageWalker("frontend", copyData);
   /** Observed, and waiting for its records. */
   #pending: Uint8Array[] = [];
   #isOneByOne = false;

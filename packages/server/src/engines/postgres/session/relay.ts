@@ -10,6 +10,7 @@ import {
   encodeReadyForQuery,
   encodeTerminate,
 } from "@jitdb/shared/postgres/encoder";
+import { bulkMessages } from "@jitdb/shared/postgres/messages";
 import { encodeEnd, encodeWarning } from "@jitdb/shared/postgres/native-error";
 import type { SessionEnd } from "../../../audit/record.ts";
 import type { Forwarder } from "../../../gateway/turn.ts";
@@ -66,7 +67,7 @@ export class Relay implements Session, Forwarder {
 
   readonly #owed = new OwedAnswers();
   readonly #intake: Intake;
-  readonly #serverWalker = new MessageWalker("backend");
+  readonly #serverWalker = new MessageWalker("backend", bulkMessages);
   /** Whether what the client was sent ends with a whole message: here, and only here, one of ours may follow. */
   #isClientBetween = true;
   /** Written, and not yet taken by the socket. */
