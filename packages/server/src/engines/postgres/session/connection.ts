@@ -3,12 +3,13 @@
 
 import { createHash, type X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { connect as connectSocket, isIP, type Socket } from "node:net";
+import { connect as connectSocket, isIP, type Socket, type SocketConstructorOpts } from "node:net";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { JitdbError } from "@jitdb/shared/errors";
 import { encodeSslRequest } from "@jitdb/shared/postgres/startup";
 import type { DatabaseConfig } from "../../../config/config.ts";
+import { Inlet } from "./inlet.ts";
 
 export interface Connection {
   /** What messages go through. Errors after the connection was made come as its events. */
@@ -18,6 +19,11 @@ export interface Connection {
   readonly isEncrypted: boolean;
   /** Hash of the server's certificate, for channel binding; absent without TLS. */
   readonly serverEndPoint?: Uint8Array | undefined;
+  /**
+   * Gives what comes from now on to `take`, in order; before, it comes as the socket's `data` events. The bytes stand in
+   * memory that the next read uses again: whoever keeps some copies them before `take` returns.
+   */
+  read(take: (bytes: Uint8Array) => void): void;
 }
 
 type Target = Pick<DatabaseConfig, "name" | "host" | "port" | "tls">;
@@ -29,9 +35,15 @@ type Target = Pick<DatabaseConfig, "name" | "host" | "port" | "tls">;
  */
 export async function connectToServer(target: Target, signal: AbortSignal): Promise<Connection> {
   const isLocal = target.host.startsWith("/");
+  const inlet = new Inlet();
+  const { onread } = inlet;
   const transport = isLocal
-    ? connectSocket({ path: join(target.host, `.s.PGSQL.${target.port}`) })
-    : connectSocket({ host: target.host, port: target.port, noDelay: true, keepAlive: true });
+    ? connectSocket({ path: join(target.host, `.s.PGSQL.${target.port}`), onread })
+    : connectSocket({
+        ...{ host: target.host, port: target.port, noDelay: true, keepAlive: true },
+        onread,
+      });
+  inlet.bind(transport);
   const closed = new AbortController();
   transport.on("close", () => closed.abort(new Error("it closed the connection")));
   transport.on("error", tellByClose);
@@ -39,10 +51,13 @@ export async function connectToServer(target: Target, signal: AbortSignal): Prom
   try {
     await once(transport, "connect", { signal: usable });
     if (isLocal || target.tls.mode === "disable") {
-      return { socket: transport, transport, isEncrypted: false };
+      const read = inlet.read.bind(inlet);
+      return { socket: transport, transport, isEncrypted: false, read };
     }
-    const socket = await encrypt(transport, target, usable);
-    return { socket, transport, isEncrypted: true, serverEndPoint: endPointOf(socket) };
+    const encrypted = new Inlet();
+    const socket = await encrypt(transport, target, usable, encrypted);
+    const read = encrypted.read.bind(encrypted);
+    return { socket, transport, isEncrypted: true, serverEndPoint: endPointOf(socket), read };
   } catch (error) {
     transport.destroy();
     throw error instanceof JitdbError ? error : unreachable(target, error);
@@ -52,7 +67,12 @@ export async function connectToServer(target: Target, signal: AbortSignal): Prom
 /** A socket without a listener for errors would end the process. Whoever holds the connection listens for its close. */
 function tellByClose(): void {}
 
-async function encrypt(transport: Socket, target: Target, signal: AbortSignal): Promise<TLSSocket> {
+async function encrypt(
+  transport: Socket,
+  target: Target,
+  signal: AbortSignal,
+  inlet: Inlet,
+): Promise<TLSSocket> {
   transport.write(encodeSslRequest());
   const [answer]: Uint8Array[] = await once(transport, "data", { signal });
   // Whatever comes next belongs to TLS, which reads for itself.
@@ -64,7 +84,15 @@ async function encrypt(transport: Socket, target: Target, signal: AbortSignal): 
   if (answer.length !== 1) {
     throw misconfigured(target, `${answer.length - 1} bytes came behind its answer to SSLRequest`);
   }
-  const socket = connectTls({ socket: transport, ...tlsOptions(target) });
+  const { onread } = inlet;
+  // Documented for sockets that TLS opens itself; it works all the same for one that is given.
+  const options: ConnectionOptions & Pick<SocketConstructorOpts, "onread"> = {
+    ...tlsOptions(target),
+    socket: transport,
+    onread,
+  };
+  const socket = connectTls(options);
+  inlet.bind(socket);
   socket.on("error", tellByClose);
   try {
     await once(socket, "secureConnect", { signal });

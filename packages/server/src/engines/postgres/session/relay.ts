@@ -110,7 +110,7 @@ export class Relay implements Session, Forwarder {
     if (this.#end !== undefined || socket.destroyed) {
       return;
     }
-    socket.on("data", (chunk: Uint8Array) => this.#onData(chunk));
+    this.#connection.read((bytes) => this.#onData(bytes));
     socket.on("drain", () => this.#consume());
     socket.resume();
     this.#write(this.#greeting);
@@ -190,6 +190,10 @@ export class Relay implements Session, Forwarder {
     return this.#isDraining && this.#end === undefined;
   }
 
+  get isAtRest(): boolean {
+    return this.#owed.isAtRest;
+  }
+
   notify({ message, hint }: Warning): void {
     this.#notice = encodeWarning(message, hint);
     this.#sendNotice();
@@ -205,6 +209,7 @@ export class Relay implements Session, Forwarder {
     }
   }
 
+  /** @param chunk is the next read's memory when this returns */
   #onData(chunk: Uint8Array): void {
     if (this.#isOver()) {
       return;
@@ -221,7 +226,7 @@ export class Relay implements Session, Forwarder {
       return;
     }
     this.#bytesOut += chunk.length;
-    this.#write(chunk);
+    this.#write(Buffer.from(chunk));
     this.#isClientBetween = this.#serverWalker.isAtEnd;
     this.#sendNotice();
     this.#consume();
@@ -348,7 +353,7 @@ export class Relay implements Session, Forwarder {
 
   #disconnect(): void {
     const socket = this.#socket;
-    socket.removeAllListeners("data");
+    this.#connection.read(ignore);
     const isIdle = this.#owed.isNothing && this.#intake.isAtEnd;
     if (isIdle) {
       socket.resume();
@@ -401,3 +406,5 @@ export class Relay implements Session, Forwarder {
     };
   }
 }
+
+function ignore(): void {}
