@@ -19,17 +19,21 @@ export const tunnelLimits = {
   /** The most credit of one stream that a peer may give. */
   maxWindowBytes: 16_777_216,
   /** Credit that all streams of a tunnel have together beyond what they began with. */
-  growthBytes: 33_554_432,
-  /** Bytes of all streams that a sender keeps, unsent or not acknowledged; above it, streams over `freeBufferBytes` wait. */
-  maxBufferBytes: 25_165_824,
-  /** What each stream may keep whatever the others do. */
-  freeBufferBytes: 65_536,
-  /** Bytes received that are acknowledged at once; fewer wait for the next look. */
-  ackBytes: 16_384,
+  growthBytes: 20_971_520,
+  /** A shorter round trip counts as this long where windows are measured. */
+  leastRoundTripMs: 10,
+  /** DATA frames of a tunnel that may wait for their reader at once: each costs memory beside its bytes. */
+  maxUnreadFrames: 65_536,
+  /** Memory for all streams that a sender keeps, unsent or not acknowledged; above it, streams with more than their share wait. */
+  maxKeptBytes: 12_582_912,
+  /** What each written chunk counts as beside its bytes. */
+  chunkCostBytes: 128,
   /** Streams with no more than this to send go before the others. */
   smallTurnBytes: 16_384,
-  /** DATA that one stream sends before the next stream has its turn, frame headers included. */
+  /** DATA that one stream sends before the next stream has its turn. */
   turnDataBytes: 65_536,
+  /** A message that has as much takes no further turn of a stream with more than `smallTurnBytes`: what comes next must not wait long. */
+  bulkMessageBytes: 262_144,
   /** Everything that one stream can send in one turn: a map, WINDOW, ACK, DATA, CLOSE. */
   maxTurnBytes: 262_144,
   /** A received body may keep a buffer alive that is this many times its size; below that it is copied. */

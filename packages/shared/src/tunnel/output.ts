@@ -3,8 +3,20 @@
 import { encodeDataHeader, encodeFrame, type Frame } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
 
+/** Where a stream sends to. */
+export interface StreamSender {
+  send(frame: Frame): void;
+  /** Sends chunks as the body of one DATA frame, and takes them over as they are; `byteCount` is their sum. */
+  sendData(
+    stream: number,
+    position: number,
+    chunks: readonly Uint8Array[],
+    byteCount: number,
+  ): void;
+}
+
 /** Composes one message at a time: `startMessage`, then `send` while there is room for a turn, then `takeMessage`. */
-export class TunnelOutput {
+export class TunnelOutput implements StreamSender {
   /** Frames of the tunnel itself. Only the driver's own calls put something in, never a peer's frame. */
   #queued: Uint8Array[] = [];
   /** SECURITY: the one answer owed, however many PINGs came: a flood that reads no answers must not fill memory. */
@@ -15,6 +27,10 @@ export class TunnelOutput {
   /** Whether the message holds whatever so many streams may send in one turn. */
   hasRoomForTurns(count: number): boolean {
     return this.#chunkBytes + count * tunnelLimits.maxTurnBytes <= tunnelLimits.maxMessageBytes;
+  }
+
+  get byteLength(): number {
+    return this.#chunkBytes;
   }
 
   /** Queues a frame of the tunnel for the next message. */
@@ -45,13 +61,21 @@ export class TunnelOutput {
     }
   }
 
-  /** Adds a frame to the message; takes over the body of DATA and sends it as it is. */
+  /** Adds a frame to the message. */
   send(frame: Frame): void {
-    if (frame.type === "DATA") {
-      this.#push(encodeDataHeader(frame.stream, frame.position, frame.body.byteLength));
-      this.#push(frame.body);
-    } else {
-      this.#push(encodeFrame(frame));
+    this.#push(encodeFrame(frame));
+  }
+
+  /** Adds a DATA frame to the message, without a copy of its bytes. */
+  sendData(
+    stream: number,
+    position: number,
+    chunks: readonly Uint8Array[],
+    byteCount: number,
+  ): void {
+    this.#push(encodeDataHeader(stream, position, byteCount));
+    for (const chunk of chunks) {
+      this.#push(chunk);
     }
   }
 
@@ -64,6 +88,12 @@ export class TunnelOutput {
     this.#chunks = [];
     this.#chunkBytes = 0;
     return chunks;
+  }
+
+  /** Forgets everything: the WebSocket is gone. */
+  clear(): void {
+    this.#queued = [];
+    this.#owedAnswer = undefined;
   }
 
   #push(bytes: Uint8Array): void {

@@ -1,10 +1,10 @@
 // What one side takes of a stream: positions received, consumed and acknowledged, and the credit that it gives.
 
 import { JitdbError } from "../errors.ts";
-import { tunnelLimits } from "./limits.ts";
 
 export class ReceiveWindow {
   readonly #stream: number;
+  readonly #firstWindowBytes: number;
   /** Credit beyond what is consumed, once the next WINDOW is out. */
   #windowBytes: number;
   #received = 0;
@@ -12,11 +12,16 @@ export class ReceiveWindow {
   #acknowledged = 0;
   /** Positions below this are what the peer was told it may send. */
   #limit: number;
+  /** DATA frames that are not consumed; a share where only some of the bytes are. */
+  #unreadFrames = 0;
   /** `received` when the sample began. */
   #sampleStart = 0;
+  /** `received` at the last look whether the stream rests. */
+  #lookedAt = 0;
 
   constructor(stream: number, windowBytes: number) {
     this.#stream = stream;
+    this.#firstWindowBytes = windowBytes;
     this.#windowBytes = windowBytes;
     this.#limit = windowBytes;
   }
@@ -25,8 +30,8 @@ export class ReceiveWindow {
     return this.#received;
   }
 
-  get windowBytes(): number {
-    return this.#windowBytes;
+  get unreadFrames(): number {
+    return this.#unreadFrames;
   }
 
   /** Received, and the peer was not told. */
@@ -34,9 +39,19 @@ export class ReceiveWindow {
     return this.#received - this.#acknowledged;
   }
 
+  /** A quarter of a window at a time; the rest waits for the next look. */
+  get isAckDue(): boolean {
+    return this.unacknowledgedBytes * 4 >= this.#windowBytes;
+  }
+
   /** Half a window at a time: few WINDOW frames, and the sender never runs dry while one is under way. */
   get isCreditDue(): boolean {
     return (this.#consumed + this.#windowBytes - this.#limit) * 2 >= this.#windowBytes;
+  }
+
+  /** Credit beyond that of the start, given or about to be: what the peer may send is what memory is needed for. */
+  get grownBytes(): number {
+    return Math.max(this.#windowBytes, this.#limit - this.#consumed) - this.#firstWindowBytes;
   }
 
   /** @throws JitdbError `tunnel.window_overrun` for bytes that the peer had no credit for. */
@@ -49,14 +64,20 @@ export class ReceiveWindow {
       );
     }
     this.#received = end;
+    this.#unreadFrames += 1;
   }
 
   /** False for more than was received. */
   consume(byteCount: number): boolean {
-    if (this.#consumed + byteCount > this.#received) {
+    const unreadBytes = this.#received - this.#consumed;
+    if (byteCount > unreadBytes) {
       return false;
     }
     this.#consumed += byteCount;
+    this.#unreadFrames =
+      byteCount === unreadBytes
+        ? 0
+        : Math.ceil((this.#unreadFrames * (unreadBytes - byteCount)) / unreadBytes);
     return true;
   }
 
@@ -78,24 +99,27 @@ export class ReceiveWindow {
   }
 
   /**
-   * Ends the measurement: if more than half of the window arrived in one round trip, the window is what holds the sender back, and
-   * it grows to twice of what came, by `budgetBytes` at the most and never over `maxWindowBytes`.
-   * @returns by how many bytes it grew
+   * Ends the measurement. If more than half of the window arrived in the round trip, the window may be what holds the sender back, and
+   * it grows towards twice the bandwidth-delay product, to its double at once and by `budgetBytes` at the most.
+   * @param share of the round trip that the path itself takes; the rest is waiting in queues, which larger windows only lengthen
    */
-  endSample(budgetBytes: number, maxWindowBytes: number): number {
+  endSample(share: number, budgetBytes: number, maxWindowBytes: number): void {
     const sampleBytes = this.#received - this.#sampleStart;
-    if (sampleBytes * 2 <= this.#windowBytes) {
-      return 0;
+    if (sampleBytes * 2 > this.#windowBytes) {
+      const wanted = Math.min(sampleBytes * 2 * share, this.#windowBytes * 2, maxWindowBytes);
+      const size = Math.min(Math.floor(wanted), this.#windowBytes + Math.max(0, budgetBytes));
+      this.#windowBytes = Math.max(this.#windowBytes, size);
     }
-    const wanted = Math.max(sampleBytes * 2, this.#windowBytes * 2);
-    const size = Math.min(wanted, maxWindowBytes, this.#windowBytes + Math.max(0, budgetBytes));
-    const growth = Math.max(0, Math.floor(size) - this.#windowBytes);
-    this.#windowBytes += growth;
-    return growth;
   }
 
-  /** Whether samples may still change something. */
-  get canGrow(): boolean {
-    return this.#windowBytes < tunnelLimits.maxWindowBytes;
+  /**
+   * Looked at now and then. If less than a quarter of the window came since the last look, it is that of the start again;
+   * what the peer was given before it may still use.
+   */
+  rest(): void {
+    if ((this.#received - this.#lookedAt) * 4 < this.#windowBytes) {
+      this.#windowBytes = this.#firstWindowBytes;
+    }
+    this.#lookedAt = this.#received;
   }
 }

@@ -1,12 +1,22 @@
 // PING and what is measured with it: how long a round trip takes, and how much of each busy stream arrives within one.
 
 import { JitdbError } from "../errors.ts";
+import { tunnelLimits } from "./limits.ts";
 import type { TunnelStream } from "./stream.ts";
+
+export interface RoundTrip {
+  readonly ms: number;
+  /** The smallest round trip of this WebSocket to this one: what the path takes of it, without the waiting in queues. */
+  readonly share: number;
+  /** The streams that were measured in it. */
+  readonly streams: Iterable<TunnelStream>;
+}
 
 export class RoundTrips {
   readonly #send: (value: number) => void;
   #last = 0;
   #pending: { readonly value: number; readonly sentAtMs: number } | undefined;
+  #smallestMs = Number.POSITIVE_INFINITY;
   /** Streams that are measured in the round trip under way, and those that wait for the next. */
   #measured = new Set<TunnelStream>();
   #waiting = new Set<TunnelStream>();
@@ -39,14 +49,8 @@ export class RoundTrips {
     }
   }
 
-  /**
-   * Takes an answer and gives the round trip in milliseconds and the streams that were measured in it.
-   * @throws JitdbError `tunnel.protocol` for an answer to what nobody asked.
-   */
-  answer(
-    value: number,
-    nowMs: number,
-  ): { readonly ms: number; readonly streams: Iterable<TunnelStream> } {
+  /** @throws JitdbError `tunnel.protocol` for an answer to what nobody asked. */
+  answer(value: number, nowMs: number): RoundTrip {
     if (value !== this.#pending?.value) {
       throw new JitdbError("tunnel.protocol", "A PING was answered that nobody sent.");
     }
@@ -54,12 +58,17 @@ export class RoundTrips {
     const streams = this.#measured;
     this.#pending = undefined;
     this.#measured = new Set();
-    return { ms, streams };
+    // Programs take turns of some milliseconds, whatever the path: windows for less would starve them.
+    const takenMs = Math.max(ms, tunnelLimits.leastRoundTripMs);
+    this.#smallestMs = Math.min(this.#smallestMs, takenMs);
+    // Of the true round trip: what comes within one millisecond could be ten times as much within ten.
+    return { ms, share: this.#smallestMs / Math.max(1, ms), streams };
   }
 
-  /** The WebSocket is gone: no answer will come. */
+  /** The WebSocket is gone: no answer will come, and the next path is another. */
   forget(): void {
     this.#pending = undefined;
+    this.#smallestMs = Number.POSITIVE_INFINITY;
     this.#measured = new Set();
     this.#waiting = new Set();
   }

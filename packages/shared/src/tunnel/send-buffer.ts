@@ -1,5 +1,9 @@
 // Bytes of one direction of a stream, from the first that the peer has not acknowledged to the last that was written.
 
+import { tunnelLimits } from "./limits.ts";
+
+const nothing = new Uint8Array(0);
+
 /**
  * Owns what is pushed; what it gives are views, never copies. A cursor stands between what was sent and what was not:
  * `take` moves it on, `rewind` puts it back to where a new WebSocket goes on, `release` forgets what arrived.
@@ -16,6 +20,11 @@ export class SendBuffer {
   #cursor = 0;
   #end = 0;
 
+  /** What stands below is forgotten. */
+  get released(): number {
+    return this.#released;
+  }
+
   /** Where the next byte to be sent stands. */
   get cursor(): number {
     return this.#cursor;
@@ -30,9 +39,11 @@ export class SendBuffer {
     return this.#end - this.#cursor;
   }
 
-  /** Everything that is kept, sent or not. */
-  get byteLength(): number {
-    return this.#end - this.#released;
+  /** Memory for what is kept, sent or not: chunks as a whole, and what each costs besides. */
+  get keptBytes(): number {
+    const count = this.#chunks.length - this.#first;
+    const bytes = this.#end - (this.#starts[this.#first] ?? this.#end);
+    return bytes + count * tunnelLimits.chunkCostBytes;
   }
 
   push(chunk: Uint8Array): void {
@@ -43,28 +54,27 @@ export class SendBuffer {
     }
   }
 
-  /** The next bytes, at least one and at most `maxBytes` (1 or more); undefined when all are sent. They stay here, too. */
-  take(maxBytes: number): Uint8Array | undefined {
-    const chunk = this.#chunks[this.#next];
-    const start = this.#starts[this.#next];
-    if (chunk === undefined || start === undefined) {
-      return undefined;
+  /** The next bytes, at most `maxBytes`; none when all are sent. They stay here, too. */
+  take(maxBytes: number): Uint8Array[] {
+    const taken: Uint8Array[] = [];
+    const stop = Math.min(this.#cursor + maxBytes, this.#end);
+    while (this.#cursor < stop) {
+      const chunk = this.#chunks[this.#next] ?? nothing;
+      const offset = this.#cursor - (this.#starts[this.#next] ?? 0);
+      const until = Math.min(chunk.byteLength, offset + stop - this.#cursor);
+      const isWhole = offset === 0 && until === chunk.byteLength;
+      taken.push(isWhole ? chunk : chunk.subarray(offset, until));
+      this.#cursor += until - offset;
+      this.#next += until === chunk.byteLength ? 1 : 0;
     }
-    const offset = this.#cursor - start;
-    const rest = chunk.byteLength - offset;
-    if (rest > maxBytes) {
-      this.#cursor += maxBytes;
-      return chunk.subarray(offset, offset + maxBytes);
-    }
-    this.#cursor += rest;
-    this.#next += 1;
-    return offset === 0 ? chunk : chunk.subarray(offset);
+    return taken;
   }
 
   /** Forgets the bytes below `position`, which is between the last released one and the cursor. */
   release(position: number): void {
     this.#released = position;
     while (this.#first < this.#next && (this.#starts[this.#first + 1] ?? this.#end) <= position) {
+      this.#chunks[this.#first] = nothing;
       this.#first += 1;
     }
     // Half of the array at a time: each chunk moves at most once on average.

@@ -5,16 +5,13 @@
 import { JitdbError, toJitdbError } from "../errors.ts";
 import type { TunnelEvent } from "./events.ts";
 import {
-  type DataFrame,
   decodeFrames,
   type Frame,
   frameLayouts,
-  type MapFrame,
   type PingFrame,
-  type PositionFrame,
   type ResumeFrame,
-  withoutBallast,
 } from "./frame.ts";
+import { IncomingFrames, type StreamFrame } from "./incoming.ts";
 import { tunnelLimits } from "./limits.ts";
 import {
   type AuthMap,
@@ -61,8 +58,9 @@ export class TunnelSession {
   #isGoingAway = false;
 
   readonly #streams: StreamTable;
+  readonly #incoming: IncomingFrames;
   readonly #roundTrips: RoundTrips;
-  #output = new TunnelOutput();
+  readonly #output = new TunnelOutput();
   #events: TunnelEvent[] = [];
   /** Of the last message. */
   #nowMs = 0;
@@ -75,7 +73,11 @@ export class TunnelSession {
     this.#streams = new StreamTable({
       windowBytes: this.#windowBytes,
       maxWindowBytes: options.maxWindowBytes ?? tunnelLimits.maxWindowBytes,
+      sender: this.#output,
     });
+    this.#incoming = new IncomingFrames(this.#streams, this.#maxStreams, (event) =>
+      this.#events.push(event),
+    );
     this.#roundTrips = new RoundTrips((value) =>
       this.#output.queue({ type: "PING", stream: 0, answer: false, value }),
     );
@@ -87,16 +89,16 @@ export class TunnelSession {
     return this.#streams.size;
   }
 
-  /** Bytes that are kept for the peer: unsent, or not acknowledged. */
+  /** Memory for what is kept for the peer: unsent, or not acknowledged. */
   get bufferedBytes(): number {
-    return this.#streams.bufferedBytes;
+    return this.#streams.keptBytes;
   }
 
   /** The WebSocket is gone. What was given by `takeOutput` may or may not have arrived: the next one tells. */
   detach(): void {
     if (this.#phase !== "failed") {
       this.#phase = "detached";
-      this.#output = new TunnelOutput();
+      this.#output.clear();
       this.#roundTrips.forget();
       this.#reports = undefined;
     }
@@ -166,7 +168,8 @@ export class TunnelSession {
       throw new JitdbError("tunnel.too_many_streams", `This tunnel has ${maxStreams} streams.`);
     }
     const payload = encodeMap("OPEN", map);
-    this.#streams.use(this.#createStream(id, this.#peerHello), (stream) => stream.open(payload));
+    const stream = this.#streams.create(id, this.#peerHello.windowBytes);
+    this.#streams.use(stream, () => stream.open(payload));
     return id;
   }
 
@@ -227,7 +230,7 @@ export class TunnelSession {
     }
   }
 
-  /** Acknowledges all that has come. Call it every second or so: the peer keeps what is not acknowledged. */
+  /** Acknowledges all that has come, and looks which streams rest. Call it every second or so: the peer keeps what is not acknowledged. */
   acknowledge(): void {
     this.#streams.acknowledge();
   }
@@ -284,7 +287,7 @@ export class TunnelSession {
         this.#receivePing(frame);
         return;
       case "RESUME":
-        this.#receiveReport(frame);
+        this.#receiveReport(frame, this.#peerHello);
         return;
       default:
         this.#receiveStreamFrame(frame, this.#peerHello);
@@ -303,27 +306,27 @@ export class TunnelSession {
       throw new JitdbError("tunnel.protocol", "A tunnel goes on that nobody wants to resume.");
     }
     this.#phase = "listing";
-    this.#reports = new PeerReports(list?.streams ?? 0, hello.maxStreams ?? this.#maxStreams);
-    this.#goOnWhenListed(this.#reports);
+    this.#reports = new PeerReports(list?.streams ?? 0, (id) => this.#streams.has(id));
+    this.#goOnWhenListed(this.#reports, hello);
   }
 
-  #receiveReport(frame: ResumeFrame): void {
+  #receiveReport(frame: ResumeFrame, peerHello: HelloMap): void {
     if (this.#reports === undefined) {
       throw new JitdbError("tunnel.protocol", "RESUME came where nothing is resumed.");
     }
     this.#reports.add(frame);
-    this.#goOnWhenListed(this.#reports);
+    this.#goOnWhenListed(this.#reports, peerHello);
   }
 
   /** Once the peer has said where its streams stand, ours go on there. */
-  #goOnWhenListed(reports: PeerReports): void {
+  #goOnWhenListed(reports: PeerReports, { windowBytes }: HelloMap): void {
     if (!reports.isComplete) {
       return;
     }
     this.#phase = "ready";
     this.#reports = undefined;
     if (this.#isResuming) {
-      const { lost, freed } = this.#streams.resume(reports);
+      const { lost, freed } = this.#streams.resume(reports, windowBytes);
       for (const stream of lost) {
         this.#events.push({ type: "reset", stream, reset: lostStream });
       }
@@ -337,113 +340,21 @@ export class TunnelSession {
       this.#output.oweAnswer(frame.value);
       return;
     }
-    const { ms, streams } = this.#roundTrips.answer(frame.value, this.#nowMs);
-    for (const stream of streams) {
-      this.#streams.grow(stream);
-    }
-    this.#events.push({ type: "pong", roundTripMs: ms });
+    const roundTrip = this.#roundTrips.answer(frame.value, this.#nowMs);
+    this.#streams.grow(roundTrip);
+    this.#events.push({ type: "pong", roundTripMs: roundTrip.ms });
   }
 
-  #receiveStreamFrame(
-    frame: MapFrame<"OPEN" | "OPENED" | "RESET"> | DataFrame | PositionFrame,
-    peerHello: HelloMap,
-  ): void {
+  #receiveStreamFrame(frame: StreamFrame, peerHello: HelloMap): void {
     if (this.#phase !== "ready") {
       const why = `${frame.type} came before the list of streams was complete.`;
       throw new JitdbError("tunnel.protocol", why);
     }
     if (frame.type === "OPEN") {
-      this.#receiveOpen(frame as MapFrame<"OPEN">, peerHello);
-      return;
+      this.#incoming.open(frame, peerHello, this.#isGoingAway);
+    } else {
+      this.#incoming.take(frame);
     }
-    const stream = this.#streams.get(frame.stream);
-    // Frames that crossed our RESET or come again after both CLOSEs: the peer did not know yet.
-    if (stream === undefined || (stream.isClosed && !isOfEnd(frame))) {
-      return;
-    }
-    this.#streams.use(stream, () => this.#takeStreamFrame(stream, frame));
-  }
-
-  #receiveOpen(frame: MapFrame<"OPEN">, peerHello: HelloMap): void {
-    const id = frame.stream;
-    if (id % 2 === 0) {
-      throw new JitdbError("tunnel.protocol", `An agent's stream has the even id ${id}.`);
-    }
-    if (id <= this.#streams.highest) {
-      // A repeat: whatever its map says, the first one stands.
-      this.#live(id)?.receiveOpen();
-      return;
-    }
-    // SECURITY: streams that are over count until the agent has acknowledged it, so a flood of OPENs that reads no answer stops here.
-    if (this.#streams.size >= this.#maxStreams) {
-      throw new JitdbError(
-        "tunnel.too_many_streams",
-        `The agent opened more than ${this.#maxStreams} streams.`,
-      );
-    }
-    const open = decodeMap("OPEN", frame.payload);
-    const stream = this.#createStream(id, peerHello);
-    stream.receiveOpen();
-    if (this.#isGoingAway) {
-      this.reset(id, { code: "tunnel.going_away", message: "This tunnel opens no more streams." });
-      return;
-    }
-    this.#events.push({ type: "open", stream: id, open });
-  }
-
-  #takeStreamFrame(
-    stream: TunnelStream,
-    frame: MapFrame<"OPEN" | "OPENED" | "RESET"> | DataFrame | PositionFrame,
-  ): void {
-    const { id } = stream;
-    switch (frame.type) {
-      case "DATA":
-        stream.receiveData(frame.position, frame.body.byteLength);
-        this.#streams.received(stream);
-        this.#events.push({ type: "data", stream: id, bytes: withoutBallast(frame.body) });
-        return;
-      case "WINDOW":
-        if (stream.receiveWindow(frame.position) && !this.#streams.isCrowded(stream)) {
-          this.#events.push({ type: "writable", stream: id });
-        }
-        return;
-      case "ACK":
-        stream.receiveAck(frame.position);
-        return;
-      case "CLOSE":
-        this.#takeClose(stream, frame.position);
-        return;
-      case "OPENED": {
-        const opened = decodeMap("OPENED", frame.payload);
-        if (stream.receiveOpened()) {
-          this.#events.push({ type: "opened", stream: id, opened });
-        }
-        return;
-      }
-      default:
-        this.#takeReset(stream, decodeMap("RESET", frame.payload));
-    }
-  }
-
-  #takeClose(stream: TunnelStream, position: number): void {
-    if (stream.receiveClose(position)) {
-      this.#events.push({ type: "peerClosed", stream: stream.id });
-    }
-    if (stream.isClosed) {
-      this.#sayClosed(stream);
-    }
-  }
-
-  #takeReset(stream: TunnelStream, reset: ResetMap): void {
-    const wasClosed = stream.isClosed;
-    stream.receiveReset();
-    if (!wasClosed) {
-      this.#events.push({ type: "reset", stream: stream.id, reset });
-    }
-  }
-
-  #createStream(id: number, { windowBytes }: HelloMap): TunnelStream {
-    return this.#streams.create(id, windowBytes, () => this.#output);
   }
 
   /**
@@ -490,8 +401,3 @@ export class TunnelSession {
 }
 
 const lostStream = { code: "tunnel.lost", message: "The other side has lost this connection." };
-
-/** What may still come for a stream that is over: the word that the peer knows, too. */
-function isOfEnd({ type }: Frame): boolean {
-  return type === "ACK" || type === "RESET";
-}

@@ -3,8 +3,9 @@
 import { JitdbError } from "../errors.ts";
 import type { ResumeFrame } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
-import type { TunnelOutput } from "./output.ts";
+import type { StreamSender, TunnelOutput } from "./output.ts";
 import type { PeerReports } from "./resumption.ts";
+import type { RoundTrip } from "./round-trips.ts";
 import { TunnelStream } from "./stream.ts";
 
 export interface StreamTableOptions {
@@ -12,6 +13,7 @@ export interface StreamTableOptions {
   readonly windowBytes: number;
   /** The most that a stream's credit grows to. */
   readonly maxWindowBytes: number;
+  readonly sender: StreamSender;
 }
 
 export class StreamTable {
@@ -29,9 +31,8 @@ export class StreamTable {
   readonly #unacknowledged = new Set<TunnelStream>();
   /** Streams whose writers wait because all streams together keep too much. */
   readonly #crowded = new Set<TunnelStream>();
-  #bufferedBytes = 0;
-  /** Credit that was given beyond what streams begin with. */
-  #grownBytes = 0;
+  #keptBytes = 0;
+  #unreadFrames = 0;
 
   constructor(options: StreamTableOptions) {
     this.#options = options;
@@ -51,14 +52,23 @@ export class StreamTable {
     return [...this.#streams.values()].map((stream) => stream.report());
   }
 
-  /** Lets every stream go on where the peer stands; gives the ids of those that the peer has lost, and of writers that may go on. */
-  resume(reports: PeerReports): { readonly lost: number[]; readonly freed: number[] } {
+  /**
+   * Lets every stream go on where the peer stands; gives the ids of those that the peer has lost, and of writers that may go on.
+   * @param peerWindowBytes as in the peer's new HELLO
+   */
+  resume(
+    reports: PeerReports,
+    peerWindowBytes: number,
+  ): { readonly lost: number[]; readonly freed: number[] } {
     const lost: number[] = [];
     const freed: number[] = [];
+    // Queued anew in the order of their ids: an OPEN behind that of a higher id would count as a repeat.
+    this.#small.clear();
+    this.#large.clear();
     for (const stream of [...this.#streams.values()]) {
       const report = reports.of(stream.id);
       if (report === undefined) {
-        if (this.use(stream, () => stream.isMissed())) {
+        if (this.use(stream, () => stream.isMissed(peerWindowBytes))) {
           lost.push(stream.id);
         }
       } else if (this.use(stream, () => stream.resume(report)) && !this.isCrowded(stream)) {
@@ -68,21 +78,21 @@ export class StreamTable {
     return { lost, freed };
   }
 
-  /** Bytes that all streams keep: unsent, or not acknowledged. */
-  get bufferedBytes(): number {
-    return this.#bufferedBytes;
+  /** Memory for what all streams keep: unsent, or not acknowledged. */
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
-  create(id: number, peerWindowBytes: number, output: () => TunnelOutput): TunnelStream {
-    const stream = new TunnelStream({
-      id,
-      windowBytes: this.#options.windowBytes,
-      peerWindowBytes,
-      sendFrame: (frame) => output().send(frame),
-    });
+  create(id: number, peerWindowBytes: number): TunnelStream {
+    const { windowBytes, sender } = this.#options;
+    const stream = new TunnelStream({ id, windowBytes, peerWindowBytes, sender });
     this.#highest = id;
     this.#streams.set(id, stream);
     return stream;
+  }
+
+  has(id: number): boolean {
+    return this.#streams.has(id);
   }
 
   /**
@@ -98,9 +108,11 @@ export class StreamTable {
 
   /** Does something with a stream, then sees what has become of it. */
   use<T>(stream: TunnelStream, action: (stream: TunnelStream) => T): T {
-    const before = stream.bufferedBytes;
+    const { keptBytes } = stream;
+    const { unreadFrames } = stream.window;
     const result = action(stream);
-    this.#bufferedBytes += stream.bufferedBytes - before;
+    this.#keptBytes += stream.keptBytes - keptBytes;
+    this.#unreadFrames += stream.window.unreadFrames - unreadFrames;
     this.#settle(stream);
     return result;
   }
@@ -115,9 +127,9 @@ export class StreamTable {
    * SECURITY: a peer that takes bytes and never acknowledges them must not fill memory.
    */
   isCrowded(stream: TunnelStream): boolean {
-    const { maxBufferBytes, freeBufferBytes } = tunnelLimits;
+    const { maxKeptBytes } = tunnelLimits;
     const isCrowded =
-      this.#bufferedBytes > maxBufferBytes && stream.bufferedBytes > freeBufferBytes;
+      this.#keptBytes > maxKeptBytes && stream.keptBytes * this.#streams.size > maxKeptBytes;
     if (isCrowded) {
       this.#crowded.add(stream);
     }
@@ -126,33 +138,50 @@ export class StreamTable {
 
   /** Ids of streams whose writers may go on because there is room again. */
   takeFreed(): number[] {
-    if (this.#crowded.size === 0 || this.#bufferedBytes * 2 > tunnelLimits.maxBufferBytes) {
+    if (this.#crowded.size === 0 || this.#keptBytes * 2 > tunnelLimits.maxKeptBytes) {
       return [];
     }
-    const freed = [...this.#crowded].filter((stream) => !stream.isClosed && !stream.isBlocked);
+    const freed = [...this.#crowded].filter((stream) => stream.isWritable);
     this.#crowded.clear();
     return freed.map(({ id }) => id);
   }
 
-  /** Notes bytes that came, so that they are acknowledged some time. */
+  /**
+   * Notes bytes that came, so that they are acknowledged some time.
+   * SECURITY: credit counts bytes, yet each frame costs memory until it is read, and a peer may send one for every byte.
+   * @throws JitdbError `tunnel.window_overrun`
+   */
   received(stream: TunnelStream): void {
     this.#unacknowledged.add(stream);
+    const { maxUnreadFrames } = tunnelLimits;
+    if (this.#unreadFrames >= maxUnreadFrames) {
+      throw new JitdbError(
+        "tunnel.window_overrun",
+        `More than ${maxUnreadFrames} DATA frames wait for their readers.`,
+      );
+    }
   }
 
-  /** Lets every stream acknowledge what it has received. */
+  /** Lets every stream acknowledge what it has received, and those that rest have their first window again. */
   acknowledge(): void {
     for (const stream of this.#unacknowledged) {
       this.use(stream, () => stream.acknowledge());
     }
     this.#unacknowledged.clear();
+    for (const { window } of this.#streams.values()) {
+      window.rest();
+    }
   }
 
-  /** Ends the measurement of a stream's window, which may grow. */
-  grow(stream: TunnelStream): void {
-    // Half of what is left: another one that grows later finds something, too.
-    const budget = (tunnelLimits.growthBytes - this.#grownBytes) / 2;
-    if (!stream.isClosed) {
-      this.#grownBytes += stream.window.endSample(budget, this.#options.maxWindowBytes);
+  /** Ends the measurement of windows, which may grow. */
+  grow({ share, streams }: RoundTrip): void {
+    for (const stream of streams) {
+      if (!stream.isClosed) {
+        const left = tunnelLimits.growthBytes - this.#grownBytes;
+        // Two thirds of what the others leave: the next one that grows finds something, too.
+        const budget = ((left + stream.window.grownBytes) * 2) / 3 - stream.window.grownBytes;
+        stream.window.endSample(share, budget, this.#options.maxWindowBytes);
+      }
     }
   }
 
@@ -165,7 +194,7 @@ export class StreamTable {
       this.#flush(stream, closed);
     }
     for (const stream of this.#large) {
-      if (!output.hasRoomForTurns(1)) {
+      if (!output.hasRoomForTurns(1) || output.byteLength >= tunnelLimits.bulkMessageBytes) {
         break;
       }
       this.#flush(stream, closed);
@@ -178,8 +207,17 @@ export class StreamTable {
     this.#large.clear();
     this.#unacknowledged.clear();
     this.#crowded.clear();
-    this.#bufferedBytes = 0;
-    this.#grownBytes = 0;
+    this.#keptBytes = 0;
+    this.#unreadFrames = 0;
+  }
+
+  /** Credit that was given beyond what streams begin with. */
+  get #grownBytes(): number {
+    let sum = 0;
+    for (const { isClosed, window } of this.#streams.values()) {
+      sum += isClosed ? 0 : window.grownBytes;
+    }
+    return sum;
   }
 
   #flush(stream: TunnelStream, closed: (stream: TunnelStream) => void): void {
@@ -207,8 +245,7 @@ export class StreamTable {
     if (stream.isFinished && this.#streams.delete(stream.id)) {
       this.#unacknowledged.delete(stream);
       this.#crowded.delete(stream);
-      this.#grownBytes -= stream.window.windowBytes - this.#options.windowBytes;
-      this.#bufferedBytes -= stream.bufferedBytes;
+      this.#unreadFrames -= stream.window.unreadFrames;
     }
   }
 }

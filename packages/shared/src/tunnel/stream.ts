@@ -1,17 +1,12 @@
-// One stream of the tunnel: its state table, its positions and windows, and what it has to send. Is given a function that
-// sends frames and knows nothing of other streams, of maps' contents, or of the WebSocket. Implements docs/tunnel-protocol.md §6 and §7.
+// One stream of the tunnel: its state table, and what opens and ends it. Sends through what it is given, and knows nothing of
+// other streams, of maps' contents, or of the WebSocket. Implements docs/tunnel-protocol.md §6, §7 and its part of §10.
 
 import { JitdbError } from "../errors.ts";
-import {
-  type DataFrame,
-  dataHeaderBytes,
-  type MapFrame,
-  type PositionFrame,
-  type ResumeFrame,
-} from "./frame.ts";
+import type { MapFrame, ResumeFrame } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
+import type { StreamSender } from "./output.ts";
 import { ReceiveWindow } from "./receive-window.ts";
-import { SendBuffer } from "./send-buffer.ts";
+import { SendWindow } from "./send-window.ts";
 import { type StreamInput, type StreamState, streamTransitions } from "./stream-states.ts";
 
 export interface TunnelStreamOptions {
@@ -20,8 +15,8 @@ export interface TunnelStreamOptions {
   readonly windowBytes: number;
   /** Credit that the peer's HELLO gave. */
   readonly peerWindowBytes: number;
-  /** Takes a frame and its body over; called from `flush` only. */
-  readonly sendFrame: (frame: MapFrame | DataFrame | PositionFrame) => void;
+  /** Takes frames and bytes over; called from `flush` only. */
+  readonly sender: StreamSender;
 }
 
 /** ACK of a RESET: everything of the stream has arrived that ever will. */
@@ -30,40 +25,32 @@ const wholeStream = tunnelLimits.maxPosition;
 /**
  * Every method throws JitdbError `tunnel.protocol` where the table has no cell or a position is wrong.
  *
- * What the peer may not have got is kept: the bytes it has not acknowledged, OPEN until it is answered, OPENED until the agent is
- * heard, CLOSE and RESET until they are acknowledged. A CLOSE counts as one more position, so that its ACK can be told from the last byte's.
+ * What the peer may not have got is kept: the bytes and the CLOSE that it has not acknowledged, OPEN until it is answered, OPENED
+ * until the agent is heard, RESET until it is acknowledged.
  */
 export class TunnelStream {
   readonly id: number;
-  readonly #sendFrame: TunnelStreamOptions["sendFrame"];
+  readonly #sender: StreamSender;
   #state: StreamState = "idle";
 
   /** OPEN, OPENED or RESET that goes out before anything else. */
   #announcement: MapFrame | undefined;
   /** The one that the peer may not have got. */
   #kept: MapFrame | undefined;
-  readonly #buffer = new SendBuffer();
-  /** The peer takes positions below this. */
-  #sendLimit: number;
-  /** A write went over the limit, and its writer waits. */
-  #isBlocked = false;
-  /** CLOSE goes out behind the bytes. */
-  #isClosing = false;
-  #hasSentClose = false;
-  /** The peer knows that the stream is over, or never knew of it. */
-  #isEndKnown = false;
-
+  readonly #sending: SendWindow;
   readonly #window: ReceiveWindow;
   #isWindowDue = false;
   #isAckDue = false;
   #hasPeerClosed = false;
   #isResetByPeer = false;
+  /** The peer knows that the stream is over although it acknowledged no CLOSE, or never knew of it. */
+  #isEndKnown = false;
 
   constructor(options: TunnelStreamOptions) {
     this.id = options.id;
-    this.#sendFrame = options.sendFrame;
+    this.#sender = options.sender;
     this.#window = new ReceiveWindow(options.id, options.windowBytes);
-    this.#sendLimit = options.peerWindowBytes;
+    this.#sending = new SendWindow(options.peerWindowBytes);
   }
 
   get state(): StreamState {
@@ -77,7 +64,7 @@ export class TunnelStream {
 
   /** Over, known to be over on both sides, and nothing left to say. */
   get isFinished(): boolean {
-    return this.isClosed && this.#isEndKnown && !this.hasOutput;
+    return this.isClosed && (this.#isEndKnown || this.#sending.isCloseKnown) && !this.hasOutput;
   }
 
   /** Whether `flush` would send something. */
@@ -86,27 +73,23 @@ export class TunnelStream {
       this.#announcement !== undefined ||
       this.#isWindowDue ||
       this.#isAckDue ||
-      (this.#buffer.unsentBytes > 0 ? this.#buffer.cursor < this.#sendLimit : this.#isClosing)
+      this.#sending.hasOutput
     );
   }
 
   /** Bytes that wait to be sent. */
   get unsentBytes(): number {
-    return this.#buffer.unsentBytes;
+    return this.#sending.unsentBytes;
   }
 
-  /** Bytes that are kept here: unsent, or not acknowledged. */
-  get bufferedBytes(): number {
-    return this.#buffer.byteLength;
+  /** Memory for what is unsent or not acknowledged. */
+  get keptBytes(): number {
+    return this.#sending.keptBytes;
   }
 
-  get isBlocked(): boolean {
-    return this.#isBlocked;
-  }
-
-  /** Whether it received something that the peer keeps for us. */
-  get hasUnacknowledged(): boolean {
-    return this.#canAcknowledge && this.#window.unacknowledgedBytes > 0;
+  /** Whether a `write` now would be within the credit. */
+  get isWritable(): boolean {
+    return !(this.isClosed || this.#sending.isBlocked || this.#sending.isClosing);
   }
 
   get window(): ReceiveWindow {
@@ -128,12 +111,10 @@ export class TunnelStream {
   /** Queues bytes and owns them from now on. False: the queue is over the peer's credit, so write no more until `receiveWindow` gives true. */
   write(bytes: Uint8Array): boolean {
     this.#next("sendData");
-    if (this.#isClosing) {
+    if (this.#sending.isClosing) {
       throw this.#refusal("sendData after close");
     }
-    this.#buffer.push(bytes);
-    this.#isBlocked = this.#buffer.end > this.#sendLimit;
-    return !this.#isBlocked;
+    return this.#sending.write(bytes);
   }
 
   /** The receiver has passed `byteCount` more bytes on and can take as many new ones. */
@@ -146,14 +127,15 @@ export class TunnelStream {
 
   /** Tells the peer with the next flush what has arrived, so that it keeps no more of it. */
   acknowledge(): void {
-    this.#isAckDue ||= this.hasUnacknowledged;
+    const canAcknowledge = this.#canReceive || this.#state === "halfClosedRemote";
+    this.#isAckDue ||= canAcknowledge && this.#window.unacknowledgedBytes > 0;
   }
 
   /** Ends this direction behind the queued bytes. A second call changes nothing. */
   close(): void {
-    if (!this.#isClosing && this.#state !== "halfClosedLocal") {
+    if (!this.#sending.isClosing) {
       this.#next("sendClose");
-      this.#isClosing = true;
+      this.#sending.close();
     }
   }
 
@@ -190,37 +172,32 @@ export class TunnelStream {
       throw this.#refusal(`DATA at ${position} instead of ${this.#window.received}`);
     }
     this.#window.receive(byteCount);
-    this.#isAckDue ||= this.#window.unacknowledgedBytes >= tunnelLimits.ackBytes;
+    this.#isAckDue ||= this.#window.isAckDue;
   }
 
   /** True when a blocked writer may go on. A limit that is not higher than the last changes nothing. */
   receiveWindow(limit: number): boolean {
     this.#step("receiveWindow");
     this.#heard();
-    // SECURITY: credit is kept in positions, and no peer may name one that would never be reached.
-    if (limit > this.#buffer.cursor + tunnelLimits.maxWindowBytes) {
-      throw this.#refusal(`WINDOW ${limit}, too far beyond ${this.#buffer.cursor},`);
-    }
-    this.#sendLimit = Math.max(this.#sendLimit, limit);
-    const isFreed = this.#isBlocked && this.#buffer.end <= this.#sendLimit;
-    this.#isBlocked &&= !isFreed;
-    return isFreed && !this.#isClosing;
+    return this.#raise("WINDOW", limit);
   }
 
   /** What the peer has got is kept no longer. */
   receiveAck(position: number): void {
     this.#step("receiveAck");
     this.#heard();
-    if (this.isClosed && this.#kept?.type === "RESET") {
+    if (this.#isResetByPeer) {
+      // Two RESETs crossed.
+      return;
+    }
+    if (this.#kept?.type === "RESET") {
       // Anything else crossed our RESET.
       this.#isEndKnown ||= position === wholeStream;
       return;
     }
-    const highest = this.#buffer.cursor + (this.#hasSentClose ? 1 : 0);
-    if (position > highest) {
-      throw this.#refusal(`ACK ${position}, beyond ${highest},`);
+    if (!this.#sending.acknowledge(position)) {
+      throw this.#refusal(`ACK ${position}, beyond what was sent,`);
     }
-    this.#release(position);
   }
 
   /** True the first time, false for a repeat. */
@@ -249,7 +226,7 @@ export class TunnelStream {
     this.#isWindowDue = false;
     this.#isAckDue = this.#isResetByPeer;
     const limit = this.#canReceive ? this.#window.extend() : this.#window.received;
-    const received = this.#window.acknowledge() + (this.#hasPeerClosed ? 1 : 0);
+    const received = this.#acknowledgement();
     const isOpened = this.#state !== "requested" && this.#state !== "offered";
     return { type: "RESUME", stream: this.id, isOpened, received, limit };
   }
@@ -269,53 +246,44 @@ export class TunnelStream {
     if (this.#kept?.type === "OPENED" && !isOpened) {
       this.#announcement = this.#kept;
     }
-    const lowest = this.#buffer.end - this.#buffer.byteLength;
-    const highest = this.#buffer.cursor + (this.#hasSentClose ? 1 : 0);
-    if (received < lowest || received > highest) {
-      throw this.#refusal(`RESUME at ${received}, not in ${lowest} to ${highest},`);
+    if (!this.#sending.rewind(received)) {
+      throw this.#refusal(`RESUME at ${received}, which was acknowledged or never sent,`);
     }
-    this.#release(received);
-    this.#buffer.rewind();
-    this.#isClosing ||= this.#hasSentClose && received <= this.#buffer.end;
-    if (limit > this.#buffer.cursor + tunnelLimits.maxWindowBytes) {
-      throw this.#refusal(`RESUME with the limit ${limit}, too far beyond ${this.#buffer.cursor},`);
-    }
-    this.#sendLimit = Math.max(this.#sendLimit, limit);
-    const isFreed = this.#isBlocked && this.#buffer.end <= this.#sendLimit;
-    this.#isBlocked &&= !isFreed;
-    return isFreed && !this.#isClosing;
+    return this.#raise("RESUME with the limit", limit);
   }
 
   /**
    * The peer does not know the stream after a new WebSocket.
-   * @returns false: it goes on all the same, because its OPEN was lost (sent again) or because it is over
+   * @param peerWindowBytes as in the peer's new HELLO
+   * @returns true if it is lost; false if it goes on all the same, because its OPEN was lost (sent again), or was over anyway
    */
-  isMissed(): boolean {
-    if (this.#state === "requested" && this.#kept?.type === "OPEN") {
+  isMissed(peerWindowBytes: number): boolean {
+    if (this.#state === "requested" && this.#kept !== undefined) {
       this.#announcement = this.#kept;
+      this.#sending.restart(peerWindowBytes);
       return false;
     }
-    this.#isEndKnown = true;
-    if (this.isClosed) {
-      this.#announcement = undefined;
-      this.#isAckDue = false;
-      return false;
-    }
+    const isLost = !this.isClosed;
     this.#state = "closed";
+    this.#isEndKnown = true;
     this.#drop();
-    return true;
+    return isLost;
   }
 
   /** Sends one turn's worth of frames, at most `maxTurnBytes`. Call again while `hasOutput`. */
   flush(): void {
     if (this.#announcement !== undefined) {
-      this.#sendFrame(this.#announcement);
+      this.#sender.send(this.#announcement);
       this.#announcement = undefined;
     }
     this.#flushWindow();
-    this.#flushData();
-    if (this.#isClosing && this.#buffer.unsentBytes === 0) {
-      this.#flushClose();
+    this.#sending.sendData(this.id, this.#sender);
+    if (this.#sending.isCloseNext) {
+      // Sent again, it changes no state.
+      if (!this.#sending.hasSentClose) {
+        this.#step("sendClose");
+      }
+      this.#sending.sendClose(this.id, this.#sender);
     }
   }
 
@@ -323,43 +291,19 @@ export class TunnelStream {
     if (this.#isWindowDue) {
       this.#isWindowDue = false;
       this.#step("sendWindow");
-      this.#sendFrame({ type: "WINDOW", stream: this.id, position: this.#window.extend() });
+      this.#sender.send({ type: "WINDOW", stream: this.id, position: this.#window.extend() });
       this.#isAckDue = true;
     }
     if (this.#isAckDue) {
       this.#isAckDue = false;
       this.#step("sendAck");
-      this.#sendFrame({ type: "ACK", stream: this.id, position: this.#acknowledged() });
+      const position = this.#isResetByPeer ? wholeStream : this.#acknowledgement();
+      this.#sender.send({ type: "ACK", stream: this.id, position });
     }
   }
 
-  #acknowledged(): number {
-    return this.#isResetByPeer
-      ? wholeStream
-      : this.#window.acknowledge() + (this.#hasPeerClosed ? 1 : 0);
-  }
-
-  #flushData(): void {
-    const buffer = this.#buffer;
-    let room: number = tunnelLimits.turnDataBytes;
-    while (room > 0 && buffer.cursor < this.#sendLimit) {
-      const position = buffer.cursor;
-      const body = buffer.take(Math.min(room, this.#sendLimit - position));
-      if (body === undefined) {
-        return;
-      }
-      this.#sendFrame({ type: "DATA", stream: this.id, position, body });
-      room -= dataHeaderBytes + body.byteLength;
-    }
-  }
-
-  #flushClose(): void {
-    this.#isClosing = false;
-    if (!this.#hasSentClose) {
-      this.#step("sendClose");
-      this.#hasSentClose = true;
-    }
-    this.#sendFrame({ type: "CLOSE", stream: this.id, position: this.#buffer.end });
+  #acknowledgement(): number {
+    return this.#window.acknowledge() + (this.#hasPeerClosed ? 1 : 0);
   }
 
   #announce(frame: MapFrame): void {
@@ -374,28 +318,24 @@ export class TunnelStream {
     }
   }
 
-  #release(position: number): void {
-    const kept = this.#buffer.end - this.#buffer.byteLength;
-    this.#buffer.release(Math.min(Math.max(position, kept), this.#buffer.end));
-    this.#isEndKnown ||= this.#hasSentClose && position > this.#buffer.end;
+  #raise(what: string, limit: number): boolean {
+    const isFreed = this.#sending.raise(limit);
+    if (isFreed === undefined) {
+      throw this.#refusal(`${what} ${limit}, too far beyond what was sent,`);
+    }
+    return isFreed;
   }
 
   get #canReceive(): boolean {
     return this.#state === "open" || this.#state === "halfClosedLocal";
   }
 
-  get #canAcknowledge(): boolean {
-    return this.#canReceive || this.#state === "halfClosedRemote";
-  }
-
   #drop(): void {
     this.#announcement = undefined;
     this.#kept = undefined;
-    this.#buffer.clear();
+    this.#sending.drop();
     this.#isWindowDue = false;
     this.#isAckDue = false;
-    this.#isBlocked = false;
-    this.#isClosing = false;
   }
 
   /** Takes the input and gives the state before it. */

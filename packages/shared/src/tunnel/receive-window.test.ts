@@ -1,0 +1,123 @@
+import { describe, expect, it } from "vitest";
+import { tunnelLimits } from "./limits.ts";
+import { ReceiveWindow } from "./receive-window.ts";
+import { RoundTrips } from "./round-trips.ts";
+import { TunnelStream } from "./stream.ts";
+
+const { windowBytes, maxWindowBytes, growthBytes } = tunnelLimits;
+
+/** Receives and consumes; gives what the peer may send then. */
+function pass(window: ReceiveWindow, byteCount: number): number {
+  window.receive(byteCount);
+  window.consume(byteCount);
+  return window.extend() - window.received;
+}
+
+describe("a window", () => {
+  it("doubles while each round trip brings all of it, up to its cap", () => {
+    const window = new ReceiveWindow(1, windowBytes);
+    const credits: number[] = [windowBytes];
+    for (let round = 0; round < 12; round += 1) {
+      window.startSample();
+      pass(window, credits.at(-1) ?? 0);
+      window.endSample(1, growthBytes, maxWindowBytes);
+      credits.push(pass(window, 0));
+    }
+    expect(credits.slice(0, 4)).toEqual([1, 2, 4, 8].map((times) => times * windowBytes));
+    expect(credits.at(-1)).toBe(maxWindowBytes);
+  });
+
+  it("does not grow for a sender that it does not hold back", () => {
+    const window = new ReceiveWindow(1, windowBytes);
+    window.startSample();
+    pass(window, windowBytes / 2);
+    window.endSample(1, growthBytes, maxWindowBytes);
+    expect(window.grownBytes).toBe(0);
+  });
+
+  it("does not grow where its bytes only wait in queues of the path", () => {
+    const window = new ReceiveWindow(1, windowBytes);
+    window.startSample();
+    pass(window, windowBytes);
+    // The round trip took three times as long as the path alone.
+    window.endSample(1 / 3, growthBytes, maxWindowBytes);
+    expect(window.grownBytes).toBe(0);
+  });
+
+  it("takes no more than its budget", () => {
+    const window = new ReceiveWindow(1, windowBytes);
+    window.startSample();
+    pass(window, windowBytes);
+    window.endSample(1, 1000, maxWindowBytes);
+    expect(window.grownBytes).toBe(1000);
+  });
+
+  it("is the first one again for a stream that rests, once the credit that it gave is used", () => {
+    const window = new ReceiveWindow(1, windowBytes);
+    window.startSample();
+    pass(window, windowBytes);
+    window.endSample(1, growthBytes, maxWindowBytes);
+    window.rest();
+    expect(pass(window, 0)).toBe(2 * windowBytes);
+    window.rest();
+    expect([window.grownBytes, window.isCreditDue]).toEqual([windowBytes, false]);
+    pass(window, 2 * windowBytes);
+    expect([window.grownBytes, window.extend() - window.received]).toEqual([0, windowBytes]);
+  });
+
+  it("counts frames that wait for their reader, and forgets them as their bytes are read", () => {
+    const window = new ReceiveWindow(1, 100);
+    for (let count = 0; count < 10; count += 1) {
+      window.receive(1);
+    }
+    expect(window.unreadFrames).toBe(10);
+    expect([window.consume(5), window.unreadFrames]).toEqual([true, 5]);
+    expect([window.consume(5), window.unreadFrames]).toEqual([true, 0]);
+    expect(window.consume(1)).toBe(false);
+  });
+});
+
+describe("round trips", () => {
+  const createStream = () =>
+    new TunnelStream({
+      id: 1,
+      windowBytes,
+      peerWindowBytes: windowBytes,
+      sender: { send: () => undefined, sendData: () => undefined },
+    });
+
+  it("say what share of them the path takes, after the shortest", () => {
+    const sent: number[] = [];
+    const trips = new RoundTrips((value) => sent.push(value));
+    const shares = [50, 100, 40, 80].map((ms) => {
+      trips.ping(1000);
+      return trips.answer(sent.at(-1) ?? 0, 1000 + ms).share;
+    });
+    expect(shares).toEqual([1, 0.5, 1, 0.5]);
+    // Another path may be longer.
+    trips.forget();
+    trips.ping(0);
+    expect(trips.answer(sent.at(-1) ?? 0, 200).share).toBe(1);
+  });
+
+  it("count as ten milliseconds where the path takes less, so that programs have time for their turns", () => {
+    const sent: number[] = [];
+    const trips = new RoundTrips((value) => sent.push(value));
+    const shares = [0, 1, 5, 20].map((ms) => {
+      trips.ping(1000);
+      return trips.answer(sent.at(-1) ?? 0, 1000 + ms).share;
+    });
+    expect(shares).toEqual([10, 10, 2, 0.5]);
+  });
+
+  it("measure a stream from one PING to its answer, and at once the next time", () => {
+    const sent: number[] = [];
+    const trips = new RoundTrips((value) => sent.push(value));
+    const stream = createStream();
+    trips.ping(0);
+    trips.measure(stream, 1);
+    expect([sent, [...trips.answer(1, 10).streams]]).toEqual([[1], []]);
+    trips.measure(stream, 11);
+    expect([sent, [...trips.answer(2, 20).streams]]).toEqual([[1, 2], [stream]]);
+  });
+});
