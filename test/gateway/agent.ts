@@ -13,14 +13,17 @@ import { TunnelSession } from "../../packages/shared/src/tunnel/session.ts";
 
 export class Agent {
   readonly session: TunnelSession;
-  readonly ws: WebSocket;
+  ws: WebSocket;
   readonly notices: NoticeMap[] = [];
   goaway: GoAwayMap | undefined;
   hello: HelloMap | undefined;
+  /** Of the last resumption: streams that could not go on. */
+  lost: number | undefined;
   /** The WebSocket's close code. */
-  readonly closed: Promise<number>;
+  closed: Promise<number>;
   readonly #streams = new Map<number, AgentStream>();
   readonly #waiting = new Set<() => void>();
+  #isResumable = false;
 
   private constructor(ws: WebSocket, windowBytes: number | undefined) {
     this.ws = ws;
@@ -29,14 +32,42 @@ export class Agent {
       software: "test agent",
       ...(windowBytes === undefined ? {} : { windowBytes }),
     });
-    this.closed = new Promise((resolve) => ws.once("close", (code) => resolve(code)));
-    ws.on("message", (data) => this.#receive(data as Buffer));
+    this.closed = this.#bind(ws);
+  }
+
+  #bind(ws: WebSocket): Promise<number> {
+    ws.on("message", (data) => ws === this.ws && this.#receive(data as Buffer));
     ws.on("close", () => {
-      for (const stream of this.#streams.values()) {
-        stream.end({ code: "tunnel.lost", message: "The tunnel was lost." });
+      if (ws === this.ws && !this.#isResumable) {
+        for (const stream of this.#streams.values()) {
+          stream.end({ code: "tunnel.lost", message: "The tunnel was lost." });
+        }
       }
       this.#tell();
     });
+    return new Promise((resolve) => ws.once("close", (code) => resolve(code)));
+  }
+
+  /** Cuts the WebSocket as a network would, and keeps its streams for `resume`. */
+  async lose(): Promise<void> {
+    this.#isResumable = true;
+    this.ws.terminate();
+    await this.closed;
+    this.session.detach();
+  }
+
+  /** Goes on with another WebSocket, after `lose`; `ticket` instead of the one of the last HELLO. */
+  async resume(url: string, ticket = this.hello?.ticket?.value): Promise<void> {
+    if (ticket === undefined) {
+      throw new Error("the gateway gave no ticket");
+    }
+    this.ws = new WebSocket(url, "jitdb.tunnel.v1", { perMessageDeflate: false });
+    this.closed = this.#bind(this.ws);
+    this.lost = undefined;
+    await once(this.ws, "open");
+    this.session.attach({ resume: ticket });
+    this.flush();
+    await this.until(() => this.lost !== undefined || this.ws.readyState === WebSocket.CLOSED);
   }
 
   /** Connects and exchanges HELLOs. */
@@ -58,6 +89,9 @@ export class Agent {
   }
 
   flush(): void {
+    if (this.ws.readyState !== WebSocket.OPEN) {
+      return;
+    }
     for (let chunks = this.session.takeOutput(); chunks; chunks = this.session.takeOutput()) {
       this.ws.send(Buffer.concat(chunks));
     }
@@ -80,6 +114,9 @@ export class Agent {
       switch (event.type) {
         case "hello":
           this.hello = event.hello;
+          break;
+        case "resumed":
+          this.lost = event.lost;
           break;
         case "notice":
           this.notices.push(event.notice);

@@ -205,7 +205,7 @@ describe("the end of a session", () => {
   test.each([
     ["a reset", () => client.stream.reset()],
     ["a close without a goodbye", () => client.stream.close()],
-    ["the loss of the tunnel", () => client.stream.agent.ws.terminate()],
+    ["the goodbye of the agent", () => client.stream.agent.ws.close(1000)],
   ])("comes with %s while a query runs, which is cancelled (invariant 30)", async (_, leave) => {
     await client.send(encodeQuery("select pg_sleep(60)"));
     await backendState("active");

@@ -64,7 +64,7 @@ describe.each<PostgresVersion>(["system", "embedded"])(
       const client = await open(rig);
       expect((await client.query(encrypted)).rows).toEqual([[isEncrypted]]);
       const pid = rig.gateway.sessions()[0]?.backendPid;
-      client.stream.agent.ws.terminate();
+      client.stream.agent.ws.close(1000);
       await rig.recorded("session.closed");
       expect(pid).toBeGreaterThan(0);
     });

@@ -237,6 +237,7 @@ const elsewhere: Readonly<Partial<Record<ErrorCode, string>>> = {
   "login.proof": "test/gateway/tunnel.test.ts",
   "login.rate_limited": "test/gateway/tunnel.test.ts",
   "tunnel.protocol": "test/gateway/tunnel.test.ts",
+  "tunnel.lost": "test/gateway/resumption.test.ts",
   "usage.invalid": "an agent of another version names another engine",
   "local.interrupted": "the client has left: nobody reads it",
   "config.invalid": "the server does not start",

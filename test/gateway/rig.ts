@@ -57,6 +57,8 @@ export interface Rig {
   grant(name: Name, durationMs?: number, drainMs?: number): Promise<GrantId>;
   userOf(grant: GrantId): GrantUser;
   agent(name: Name, options?: { windowBytes?: number; caller?: Partial<Caller> }): Promise<Agent>;
+  /** Where a caller's WebSocket goes. */
+  doorOf(name: Name, caller?: Partial<Caller>): string;
   /** The server's log so far. */
   readonly log: readonly string[];
   /** Address of the door, for peers that are no agents. */
@@ -156,6 +158,8 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
 
   const records = <Kind extends AuditKind>(kind: Kind) =>
     readJournal(journalFolder).filter((record): record is EventOf<Kind> => record.kind === kind);
+  const doorOf = (name: Name, caller?: Partial<Caller>) =>
+    `${url}/${callers.push({ ...access.caller(name), ...caller }) - 1}`;
   let grants = 0;
   return {
     gateway,
@@ -186,9 +190,9 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
       users.set(id, { state: "created", userName, password: new Secret(password), generation: 1 });
       return id;
     },
+    doorOf,
     async agent(name, { caller, ...agentOptions } = {}) {
-      const number = callers.push({ ...access.caller(name), ...caller }) - 1;
-      const agent = await Agent.connect(`${url}/${number}`, agentOptions);
+      const agent = await Agent.connect(doorOf(name, caller), agentOptions);
       closers.add(() => agent.ws.terminate());
       return agent;
     },

@@ -21,9 +21,10 @@ const endsOfGrant: ReadonlySet<ErrorCode> = new Set([
 
 /** What an agent says while it runs. */
 export interface AgentEvents {
-  /** The server is out of reach; the tunnel is being made again. */
-  lost?(error: JitdbError): void;
-  restored?(): void;
+  /** The server is out of reach; the tunnel is being made again. Open sessions wait for it, or have ended. */
+  lost?(error: JitdbError, isKept: boolean): void;
+  /** After so many milliseconds; so many open sessions could not go on. */
+  restored?(awayMs: number, lostSessions: number): void;
 }
 
 /** A tunnel for one grant, watched. */
@@ -60,10 +61,10 @@ export async function startAgent(
     },
     {
       notice: (notice) => watch.notice(notice),
-      lost: (error) => events.lost?.(error),
-      restored: () => {
+      lost: (error, isKept) => events.lost?.(error, isKept),
+      restored: (awayMs, lostSessions) => {
         watch.look();
-        events.restored?.();
+        events.restored?.(awayMs, lostSessions);
       },
       failed: (error) => ends.fail?.(error),
     },

@@ -1,10 +1,11 @@
-// One WebSocket bound to one TunnelSession: messages in, one message out per turn of the loop, signs of life.
-// Knows nothing of reconnecting, grants or databases. Implements the agent's half of docs/tunnel-protocol.md.
+// The agent's end of one tunnel: a TunnelSession and the WebSocket that carries it now. Messages in, one message out per turn of the loop,
+// signs of life. Outlives its WebSockets; whoever makes them is its owner. Knows nothing of reconnecting, grants or databases.
+// Implements the agent's half of docs/tunnel-protocol.md.
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
-import type { AuthMap, GoAwayMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
+import type { AuthMap, GoAwayMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
 import { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { WebSocket } from "ws";
 import { type AgentStream, type StreamReceiver, toStreamError } from "./stream.ts";
@@ -12,20 +13,24 @@ import { type AgentStream, type StreamReceiver, toStreamError } from "./stream.t
 /** Limits of one WebSocket. */
 export const linkLimits = {
   /** How often the other side is asked for a sign of life. */
-  heartbeatMs: 15_000,
+  heartbeatMs: 3000,
   /** Heartbeats without a byte from the other side until it counts as dead. Counted, not timed: a laptop may sleep. */
   maxSilentHeartbeats: 3,
+  /** How often what has come is acknowledged, so that the other side need not keep it. */
+  acknowledgeMs: 1000,
   /** Bytes that the WebSocket may hold unsent before the session keeps the rest. */
   maxBufferedBytes: 1_048_576,
 } as const;
 
 /** What a link tells its owner. After `ended` nothing more comes. */
 export interface LinkEvents {
-  /** Streams can be opened from now on. */
-  ready(): void;
+  /** Streams can be opened from now on. On a later WebSocket, so many that lived could not go on. */
+  ready(lost: number): void;
   notice(notice: NoticeMap): void;
   /** The gateway opens no more streams here; those that live go on. */
   goingAway(goaway: GoAwayMap): void;
+  /** The WebSocket is gone; streams wait for `attach`. */
+  lost(error: JitdbError): void;
   ended(error: JitdbError): void;
 }
 
@@ -39,34 +44,53 @@ export interface LinkOptions {
 }
 
 export class TunnelLink {
-  readonly #socket: WebSocket;
   readonly #session: TunnelSession;
   readonly #clock: Clock;
   readonly #events: LinkEvents;
+  readonly #heartbeatMs: number;
   readonly #receivers = new Map<number, StreamReceiver>();
-  readonly #heartbeat: NodeJS.Timeout;
+  /** Undefined between two WebSockets. */
+  #socket: WebSocket | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #acknowledgements: NodeJS.Timeout | undefined;
   #silentHeartbeats = 0;
   #isFlushScheduled = false;
   #isEnded = false;
+  /** What the next WebSocket resumes the tunnel with. */
+  #ticket: HelloMap["ticket"];
+  #isFirst = true;
   #goaway: GoAwayMap | undefined;
 
   /** Takes over an open, paused WebSocket and starts it. */
   constructor(socket: WebSocket, options: LinkOptions) {
-    this.#socket = socket;
     this.#clock = options.clock;
     this.#events = options.events;
+    this.#heartbeatMs = options.heartbeatMs ?? linkLimits.heartbeatMs;
     this.#session = new TunnelSession({ role: "agent", software: options.software });
-    socket.on("message", (data, isBinary) => this.#receive(data as Buffer, isBinary));
-    socket.on("error", () => {
-      // `close` follows with all that can be said.
-    });
-    socket.on("close", () => this.#end(this.#loss()));
-    this.#heartbeat = setInterval(
-      () => this.#beat(),
-      options.heartbeatMs ?? linkLimits.heartbeatMs,
-    );
-    this.#scheduleFlush();
-    socket.resume();
+    this.#bind(socket);
+  }
+
+  /** How long the gateway keeps the tunnel without a WebSocket, in milliseconds; 0: not at all. */
+  get parkedMs(): number {
+    return this.#ticket?.parkedMs ?? 0;
+  }
+
+  /** Streams that live. */
+  get streamCount(): number {
+    return this.#receivers.size;
+  }
+
+  /** Goes on with another open, paused WebSocket, after `lost`. */
+  attach(socket: WebSocket): void {
+    if (this.#ticket === undefined || this.#isEnded) {
+      socket.terminate();
+      return;
+    }
+    // A WebSocket that was lost before it was heard of.
+    this.#unbind()?.terminate();
+    this.#session.detach();
+    this.#session.attach({ resume: this.#ticket.value });
+    this.#bind(socket);
   }
 
   /**
@@ -109,11 +133,55 @@ export class TunnelLink {
   /** Ends the link for good; streams that live end with `error`. */
   close(error: JitdbError): void {
     this.#flush();
-    this.#socket.close(1000);
+    this.#socket?.close(1000);
     this.#end(error);
   }
 
-  #receive(data: Buffer, isBinary: boolean): void {
+  /** Gives the present WebSocket up, as if it were lost. */
+  drop(): void {
+    this.#socket?.terminate();
+  }
+
+  #bind(socket: WebSocket): void {
+    this.#socket = socket;
+    this.#silentHeartbeats = 0;
+    socket.on("message", this.#receive);
+    socket.on("error", this.#ignore);
+    socket.on("close", this.#lose);
+    this.#heartbeat = setInterval(() => this.#beat(), this.#heartbeatMs);
+    this.#acknowledgements = setInterval(() => {
+      this.#session.acknowledge();
+      this.#scheduleFlush();
+    }, linkLimits.acknowledgeMs);
+    this.#scheduleFlush();
+    socket.resume();
+  }
+
+  #unbind(): WebSocket | undefined {
+    clearInterval(this.#heartbeat);
+    clearInterval(this.#acknowledgements);
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.off("message", this.#receive);
+    socket?.off("close", this.#lose);
+    return socket;
+  }
+
+  /** `close` follows with all that can be said. */
+  readonly #ignore = (): void => undefined;
+
+  readonly #lose = (): void => {
+    this.#unbind();
+    const error = this.#loss();
+    if (this.#ticket === undefined || this.#goaway !== undefined) {
+      this.#end(error);
+      return;
+    }
+    this.#session.detach();
+    this.#events.lost(error);
+  };
+
+  readonly #receive = (data: unknown, isBinary: boolean): void => {
     if (this.#isEnded) {
       return;
     }
@@ -122,22 +190,25 @@ export class TunnelLink {
       if (!isBinary) {
         throw new JitdbError("tunnel.protocol", "The server sent a text message on the tunnel.");
       }
-      for (const event of this.#session.receive(data, this.#clock.now())) {
+      for (const event of this.#session.receive(data as Buffer, this.#clock.now())) {
         this.#handle(event);
       }
       this.#scheduleFlush();
     } catch (thrown) {
       const error = toJitdbError(thrown);
       this.#flush();
-      this.#socket.close(error.forms.wsClose);
+      this.#socket?.close(error.forms.wsClose);
       this.#end(error);
     }
-  }
+  };
 
   #handle(event: TunnelEvent): void {
     switch (event.type) {
       case "hello":
-        this.#events.ready();
+        this.#greeted(event.hello);
+        return;
+      case "resumed":
+        this.#events.ready(event.lost);
         return;
       case "notice":
         this.#events.notice(event.notice);
@@ -172,6 +243,14 @@ export class TunnelLink {
     }
   }
 
+  #greeted({ ticket }: HelloMap): void {
+    this.#ticket = ticket;
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      this.#events.ready(0);
+    }
+  }
+
   #release(id: number, error: JitdbError | undefined): void {
     const receiver = this.#receivers.get(id);
     this.#receivers.delete(id);
@@ -181,7 +260,7 @@ export class TunnelLink {
   #beat(): void {
     this.#silentHeartbeats += 1;
     if (this.#silentHeartbeats > linkLimits.maxSilentHeartbeats) {
-      this.#socket.terminate();
+      this.#socket?.terminate();
       return;
     }
     this.#session.ping(this.#clock.now());
@@ -198,12 +277,13 @@ export class TunnelLink {
   /** Sends what is due, as long as the WebSocket takes it; what stays in the session is bounded by its windows. */
   readonly #flush = (): void => {
     this.#isFlushScheduled = false;
-    while (this.#hasRoom) {
+    const socket = this.#socket;
+    while (socket !== undefined && hasRoom(socket)) {
       const chunks = this.#session.takeOutput();
       if (chunks === null) {
         return;
       }
-      this.#socket.send(Buffer.concat(chunks), this.#onSent);
+      socket.send(Buffer.concat(chunks), this.#onSent);
     }
   };
 
@@ -212,11 +292,6 @@ export class TunnelLink {
       this.#scheduleFlush();
     }
   };
-
-  get #hasRoom(): boolean {
-    const { readyState, OPEN, bufferedAmount } = this.#socket;
-    return readyState === OPEN && bufferedAmount < linkLimits.maxBufferedBytes;
-  }
 
   #loss(): JitdbError {
     return this.#goaway === undefined
@@ -232,9 +307,14 @@ export class TunnelLink {
     }
     this.#isEnded = true;
     clearInterval(this.#heartbeat);
+    clearInterval(this.#acknowledgements);
     for (const id of [...this.#receivers.keys()]) {
       this.#release(id, error);
     }
     this.#events.ended(error);
   }
+}
+
+function hasRoom({ readyState, OPEN, bufferedAmount }: WebSocket): boolean {
+  return readyState === OPEN && bufferedAmount < linkLimits.maxBufferedBytes;
 }

@@ -1,5 +1,6 @@
-// The agent's tunnel: one WebSocket at a time, made again with growing pauses when it is lost. Streams that lived end with
-// it; new ones wait for the next. Renews the access token underneath, so that a grant's life does not depend on a token's.
+// The agent's tunnel: one WebSocket at a time, made again with growing pauses when it is lost. Streams that live wait for the next one
+// and go on there, as long as the server keeps them; new ones wait, too. Renews the access token underneath, so that a grant's life
+// does not depend on a token's.
 
 import { formatDuration } from "@jitdb/shared/duration";
 import { type ErrorCode, JitdbError, toJitdbError } from "@jitdb/shared/errors";
@@ -9,7 +10,7 @@ import type { NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
 import type { WebSocket } from "ws";
 import type { Authorization } from "../login/tokens.ts";
 import { TunnelLink } from "./link.ts";
-import { pending } from "./pending.ts";
+import { type Pending, pending } from "./pending.ts";
 import { type AgentStream, type OpenStream, type StreamReceiver, toStreamError } from "./stream.ts";
 
 export const tunnelPath = "/api/v1/tunnel";
@@ -17,7 +18,7 @@ export const tunnelSubprotocol = "jitdb.tunnel.v1";
 
 /** Limits of the tunnel's upkeep. */
 export const tunnelTimes = {
-  /** Pause before the first new attempt; doubled for each further one. */
+  /** Pause before the second new attempt, the first comes at once; doubled for each further one. */
   firstPauseMs: 500,
   longestPauseMs: 15_000,
   /** Attempts in a row until the server counts as gone: about two minutes. Counted, not timed: a laptop may sleep. */
@@ -45,9 +46,10 @@ export interface TunnelPorts {
 /** What a tunnel tells its owner. */
 export interface TunnelEvents {
   notice(notice: NoticeMap): void;
-  /** The WebSocket is gone, all streams with it; another one is being made. */
-  lost(error: JitdbError): void;
-  restored(): void;
+  /** The WebSocket is gone; another one is being made. Streams that live wait for it where `isKept` says so, else they have ended. */
+  lost(error: JitdbError, isKept: boolean): void;
+  /** It is there, after so many milliseconds; so many streams that lived could not go on. */
+  restored(awayMs: number, lostStreams: number): void;
   /** No further attempt is made: the server is gone for too long, or the login is over. */
   failed(error: JitdbError): void;
 }
@@ -75,10 +77,17 @@ export class Tunnel {
   /** Settles when a link is there that takes new streams, or none will come. */
   #ready = pending<TunnelLink>();
   #isReady = false;
+  /** While a WebSocket is being made: settles when the server has answered on it. */
+  #greeting: Pending<number> | undefined;
   /** Why there is no link; undefined while nobody had to know. */
   #absence: JitdbError | undefined;
   #token: Secret | undefined;
   #renewal: NodeJS.Timeout | undefined;
+  /** Ends the streams that wait longer than the server keeps them. */
+  #patience: NodeJS.Timeout | undefined;
+  #lostAt = 0;
+  /** Streams that ended because they waited too long. */
+  #givenUp = 0;
 
   constructor(ports: TunnelPorts, events: TunnelEvents, times: TunnelTimes = tunnelTimes) {
     this.#ports = ports;
@@ -113,6 +122,7 @@ export class Tunnel {
     if (!this.#closing.signal.aborted) {
       this.#closing.abort();
       clearInterval(this.#renewal);
+      clearTimeout(this.#patience);
       this.#ready.reject(error);
       this.#link?.close(error);
     }
@@ -135,43 +145,58 @@ export class Tunnel {
     return new JitdbError(code, message, { hint: comesBack });
   }
 
-  async #connect(): Promise<void> {
+  /** Gives the number of streams that lived and could not go on. */
+  async #connect(): Promise<number> {
     // Before the handshake: should it take a newer token, the next look sends that once more, which harms nothing.
     this.#token = (await this.#ports.authorize()).accessToken;
     const socket = await this.#ports.connect();
-    const first = pending<TunnelLink>();
-    let isReady = false;
+    if (this.#closing.signal.aborted) {
+      socket.terminate();
+      throw new JitdbError("local.interrupted", "The agent has ended.");
+    }
+    const first = pending<number>();
+    this.#greeting = first;
+    const link = this.#link ?? this.#createLink(socket);
+    if (this.#link === link) {
+      link.attach(socket);
+    }
+    const timer = setTimeout(() => {
+      const error = new JitdbError("server.unsuitable", "The server did not open the tunnel.");
+      first.reject(error);
+      link.drop();
+    }, this.#times.helloTimeoutMs);
+    try {
+      const lost = await first.promise;
+      this.#link = link;
+      this.#isReady = true;
+      this.#ready.resolve(link);
+      return lost;
+    } catch (error) {
+      if (this.#link !== link) {
+        link.close(toJitdbError(error));
+      }
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      this.#greeting = undefined;
+    }
+  }
+
+  #createLink(socket: WebSocket): TunnelLink {
     const link: TunnelLink = new TunnelLink(socket, {
       ...this.#ports,
       events: {
-        ready: () => {
-          isReady = true;
-          first.resolve(link);
-        },
+        ready: (lost) => this.#greeting?.resolve(lost),
         notice: (notice) => this.#events.notice(notice),
         goingAway: (goaway) => this.#holdBack(link, toStreamError(goaway)),
-        ended: (error) => (isReady ? this.#lose(link, error) : first.reject(error)),
+        lost: (error) => this.#lose(link, error),
+        ended: (error) => this.#bury(link, error),
       },
     });
-    const timer = setTimeout(
-      () => link.close(new JitdbError("server.unsuitable", "The server did not open the tunnel.")),
-      this.#times.helloTimeoutMs,
-    );
-    try {
-      await first.promise;
-    } finally {
-      clearTimeout(timer);
-    }
-    if (this.#closing.signal.aborted) {
-      link.close(new JitdbError("local.interrupted", "The agent has ended."));
-      return;
-    }
-    this.#link = link;
-    this.#isReady = true;
-    this.#ready.resolve(link);
+    return link;
   }
 
-  /** New clients wait from now on for the link that comes after this one. */
+  /** New clients wait from now on for the WebSocket that comes after this one. */
   #holdBack(link: TunnelLink, why: JitdbError): void {
     if (this.#link === link && this.#isReady) {
       this.#isReady = false;
@@ -180,30 +205,63 @@ export class Tunnel {
     }
   }
 
+  /** The WebSocket is gone, and its streams wait. */
   #lose(link: TunnelLink, error: JitdbError): void {
+    // Before it was heard of: whoever makes it tries again.
+    if (this.#greeting !== undefined) {
+      this.#greeting.reject(error);
+      return;
+    }
+    this.#holdBack(link, error);
+    this.#lostAt = this.#ports.clock.now();
+    this.#patience = setTimeout(() => this.#giveUp(error), link.parkedMs);
+    this.#events.lost(error, true);
+    void this.#reconnect();
+  }
+
+  /** The link is over, all streams with it. */
+  #bury(link: TunnelLink, error: JitdbError): void {
+    if (this.#greeting !== undefined) {
+      this.#greeting.reject(error);
+    }
     if (this.#link !== link || this.#closing.signal.aborted) {
       return;
     }
+    const wasReady = this.#isReady || this.#greeting === undefined;
     this.#holdBack(link, error);
     this.#link = undefined;
     if (finalCodes.has(error.code)) {
       this.#fail(error);
-      return;
+    } else if (wasReady && this.#patience === undefined) {
+      this.#lostAt = this.#ports.clock.now();
+      this.#events.lost(error, false);
+      void this.#reconnect();
     }
-    this.#events.lost(error);
-    void this.#reconnect();
+  }
+
+  /** The server keeps the streams no longer. A new tunnel is still looked for. */
+  #giveUp(error: JitdbError): void {
+    const link = this.#link;
+    this.#link = undefined;
+    this.#givenUp += link?.streamCount ?? 0;
+    link?.close(new JitdbError("tunnel.lost", error.message, { hint: comesBack }));
   }
 
   async #reconnect(): Promise<void> {
     const { firstPauseMs, longestPauseMs, maxAttempts } = this.#times;
     for (let attempt = 1; ; attempt += 1) {
-      await this.#pause(Math.min(firstPauseMs * 2 ** (attempt - 1), longestPauseMs));
+      if (attempt > 1) {
+        await this.#pause(Math.min(firstPauseMs * 2 ** (attempt - 2), longestPauseMs));
+      }
       if (this.#closing.signal.aborted) {
         return;
       }
       try {
-        await this.#connect();
-        this.#events.restored();
+        const lostStreams = (await this.#connect()) + this.#givenUp;
+        this.#givenUp = 0;
+        clearTimeout(this.#patience);
+        this.#patience = undefined;
+        this.#events.restored(Math.max(0, this.#ports.clock.now() - this.#lostAt), lostStreams);
         return;
       } catch (thrown) {
         const error = toJitdbError(thrown);
@@ -228,7 +286,11 @@ export class Tunnel {
 
   #fail(error: JitdbError): void {
     clearInterval(this.#renewal);
+    clearTimeout(this.#patience);
     this.#ready.reject(error);
+    const link = this.#link;
+    this.#link = undefined;
+    link?.close(error);
     this.#events.failed(error);
   }
 

@@ -169,6 +169,9 @@ const words: Readonly<Record<string, (fields: Fields) => string>> = {
     `what ${r.text("grant")} left was signed${r.with("by", "by")}${r.why("comment")}`,
 
   "tunnel.opened": (r) => `agent connected${r.with("from", "address")}`,
+  "tunnel.parked": (r) => `agent's connection lost, sessions wait${r.why()}`,
+  "tunnel.resumed": (r) => `agent is back${r.with("from", "address")}`,
+  "tunnel.resume_refused": (r) => `agent could not resume${r.why()}`,
   "tunnel.closed": (r) => `agent disconnected${r.why()}`,
   "tunnel.refused": (r) => `agent refused${r.with("from", "address")}${r.why()}`,
 

@@ -64,8 +64,8 @@ export async function runConnect(context: Context, options: ConnectOptions): Pro
   const shown: { status?: Status } = {};
   const say = (text: string) => (shown.status ?? terminal).say(text);
   const agent = await startAgent(context, grant, {
-    lost: ({ message }) => say(line`${message} Trying again; open sessions have ended.`),
-    restored: () => say("The server is back."),
+    lost: ({ message }, isKept) => say(sayLost(message, isKept)),
+    restored: (awayMs, lostSessions) => say(sayRestored(awayMs, lostSessions)),
   });
   const port = options.port ?? stablePort(home, server, grant.database);
   let doors: ListeningAgent;
@@ -82,6 +82,19 @@ export async function runConnect(context: Context, options: ConnectOptions): Pro
   status.stop();
   await doors.shut(end ?? endedByPerson());
   finish(terminal, doors.watch, end, options.json);
+}
+
+function sayLost(message: string, isKept: boolean): string {
+  return isKept
+    ? "Connection lost, resuming…"
+    : line`${message} Trying again; open sessions have ended.`;
+}
+
+function sayRestored(awayMs: number, lostSessions: number): string {
+  const back = `Back after ${(awayMs / 1000).toFixed(1)} s.`;
+  return lostSessions === 0
+    ? back
+    : `${back} ${lostSessions} open session${lostSessions === 1 ? "" : "s"} could not go on.`;
 }
 
 function showReady(

@@ -252,6 +252,12 @@ export interface AuditFields {
   };
 
   "tunnel.opened": { readonly tunnel: string; readonly software: string };
+  /** Its WebSocket is lost; its sessions wait for another one. */
+  "tunnel.parked": { readonly tunnel: string; readonly reason: string; readonly sessions: number };
+  /** It goes on with another WebSocket; the agent had lost so many sessions. */
+  "tunnel.resumed": { readonly tunnel: string; readonly awayMs: number; readonly lost: number };
+  /** Somebody asked for a tunnel that is not there, or not theirs; `tunnel` is the new one that they got. */
+  "tunnel.resume_refused": { readonly tunnel: string; readonly reason: string };
   "tunnel.closed": { readonly tunnel: string; readonly reason: string };
   "tunnel.refused": {
     readonly reason: string;

@@ -122,6 +122,8 @@ export interface Session {
   expire(): void;
   /** Whether a transaction goes on behind the grant's end. */
   readonly isDraining: boolean;
+  /** Nothing runs, and no transaction is open. */
+  readonly isAtRest: boolean;
   /** A native notice, as soon as the client can take one. */
   notify(warning: Warning): void;
   /** Whether a client's request to cancel (its first message, untrusted) names this session's key. */

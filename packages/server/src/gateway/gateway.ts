@@ -20,6 +20,7 @@ import { type GrantUser, SessionOpener } from "./sessions/open-session.ts";
 import { SessionRows } from "./sessions/session-rows.ts";
 import { ExpiryNotices } from "./tunnels/expiry-notices.ts";
 import { MessageBuffers } from "./tunnels/message-buffers.ts";
+import { Parking } from "./tunnels/parking.ts";
 import { Tunnel, type TunnelPorts } from "./tunnels/tunnel.ts";
 import { Turn } from "./turn.ts";
 
@@ -48,6 +49,7 @@ export class Gateway {
   readonly #limits: GatewayLimits;
   readonly #live: LiveSessions;
   readonly #tunnels = new Set<Tunnel>();
+  readonly #parking: Parking;
   readonly #rows: SessionRows;
   readonly #notices: ExpiryNotices;
   readonly #tunnelPorts: TunnelPorts;
@@ -61,6 +63,7 @@ export class Gateway {
     this.#live = new LiveSessions(limits.ownedAfterMs);
     this.#rows = new SessionRows(ports);
     this.#notices = new ExpiryNotices({ ...ports, live: this.#live, tunnels: this.#tunnels });
+    this.#parking = new Parking(limits.parking, ports);
     const turn = new Turn(ports.journal);
     const engines = new Map(
       ports.engines.map((engine) => [engine.name, engine.createSessions({ ...ports, turn })]),
@@ -78,6 +81,7 @@ export class Gateway {
       url: `${ports.config.publicUrl}/api/v1/tunnel`,
       turn,
       buffers: new MessageBuffers(),
+      parking: this.#parking,
       limits,
       openSession: (stream, open, caller) => opener.open(stream, open, caller),
       cancel: (stream, open, caller) => canceller.cancel(stream, open, caller),
@@ -89,7 +93,7 @@ export class Gateway {
     return await this.#rows.reconcile();
   }
 
-  /** Takes over an upgraded WebSocket, which carries one tunnel of the caller. */
+  /** Takes over an upgraded WebSocket, which carries one tunnel of the caller: a new one, or one that lost its last WebSocket. */
   accept(ws: WebSocket, caller: Caller): void {
     this.#ticks ??= setInterval(() => this.#tick(), this.#limits.tickMs).unref();
     const tunnel = new Tunnel(ws, caller, this.#tunnelPorts);
@@ -213,6 +217,7 @@ export class Gateway {
       for (const tunnel of this.#tunnels) {
         tunnel.checkToken();
       }
+      this.#parking.tick();
       this.#notices.tick();
     } catch (error) {
       this.#ports.log.error({ err: toJitdbError(error) }, "a look for ended grants failed");

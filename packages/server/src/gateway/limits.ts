@@ -1,10 +1,13 @@
 // Every limit of the gateway.
 
 import type { Rate } from "../rate-limit.ts";
+import type { ParkingLimits } from "./tunnels/parking.ts";
 import type { TunnelEndOptions } from "./tunnels/tunnel-end.ts";
 
 export interface GatewayLimits {
   readonly tunnel: TunnelEndOptions;
+  /** Tunnels whose WebSocket is lost. */
+  readonly parking: ParkingLimits;
   /** Per tunnel. Generous: a client that connects for each statement opens hundreds of sessions a second. */
   readonly opens: Rate;
   readonly cancels: Rate;
@@ -23,10 +26,17 @@ export interface GatewayLimits {
 
 export const gatewayLimits: GatewayLimits = {
   tunnel: {
-    pingIntervalMs: 20_000,
-    silenceMs: 15_000,
+    pingIntervalMs: 5000,
+    silenceMs: 10_000,
     maxBufferedBytes: 1_048_576,
     maxStreams: 256,
+  },
+  parking: {
+    parkedMs: 120_000,
+    busyMs: 30_000,
+    maxOfPerson: 8,
+    maxTunnels: 1000,
+    maxBytes: 268_435_456,
   },
   opens: { burst: 1000, perSecond: 500 },
   cancels: { burst: 20, perSecond: 5 },

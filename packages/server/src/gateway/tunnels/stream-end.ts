@@ -17,7 +17,10 @@ export interface StreamCarrier {
 }
 
 /** Who a stream works for once it is opened. */
-export type StreamUser = Pick<Session, "receive" | "resume" | "clientClosed" | "abandon">;
+export type StreamUser = Pick<
+  Session,
+  "receive" | "resume" | "clientClosed" | "abandon" | "isAtRest"
+>;
 
 export class StreamEnd implements SessionClient {
   readonly #id: number;
@@ -35,6 +38,11 @@ export class StreamEnd implements SessionClient {
   /** Aborted when the client or its tunnel is gone. */
   get departed(): AbortSignal {
     return this.#departure.signal;
+  }
+
+  /** Whether something runs for it, or a transaction is open: locks that others wait for. */
+  get isBusy(): boolean {
+    return this.#user?.isAtRest === false;
   }
 
   /** Accepts the stream; `user` hears from now on what it brings. */

@@ -1,9 +1,12 @@
-// The gateway's end of one tunnel: a TunnelSession bound to a WebSocket. Knows frames and streams, not what they are for.
+// The gateway's end of one tunnel: a TunnelSession and the WebSocket that carries it now. Knows frames and streams, not what they
+// are for. Outlives its WebSockets: without one it is parked, and its streams take what they are given up to their credit.
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
+import type { Secret } from "@jitdb/shared/secret";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
+import { readResumeTicket } from "@jitdb/shared/tunnel/resumption";
 import { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { WebSocket } from "ws";
 import { version } from "../../version.ts";
@@ -22,41 +25,69 @@ export interface TunnelEndOptions {
   readonly maxStreams: number;
 }
 
+/** A WebSocket whose first message asks for another tunnel. */
+export interface Arrival {
+  readonly ws: WebSocket;
+  readonly message: Uint8Array;
+  readonly ticket: Secret;
+}
+
 /** Whoever decides about what the agent asks. Must not throw. */
 export interface TunnelOwner {
   hello(hello: HelloMap): void;
+  /** True: another tunnel has taken the WebSocket over, and nothing more comes from this one. */
+  handOver(arrival: Arrival): boolean;
   open(stream: StreamEnd, open: OpenMap): void;
   auth(auth: AuthMap): void;
-  /** The WebSocket is closed; all streams have heard of it. */
+  /** The WebSocket is lost, and streams live that another one may go on with. */
+  parked(reason: string): void;
+  /** The tunnel goes on; the agent has lost so many streams. */
+  resumed(lost: number): void;
+  /** The agent has answered on this WebSocket: it has the newest ticket. */
+  confirmed(): void;
+  /** The tunnel is over; all streams have heard of it. */
   closed(reason: string): void;
 }
 
-/** In milliseconds: a peer that does not answer the closing handshake is cut off. */
-const closeAfterMs = 1000;
+/** In milliseconds. */
+const timing = {
+  /** A peer that does not answer the closing handshake is cut off. */
+  closeAfterMs: 1000,
+  /** How often what has come is acknowledged, so that the agent need not keep it. */
+  acknowledgeMs: 1000,
+} as const;
+
+/** Closes that the agent means: done, without a word, or because it met an error (RFC 6455 §7.4.1). Nobody would resume. */
+const goodbyes: ReadonlySet<number> = new Set([1000, 1002, 1003, 1005, 1007, 1008, 1009]);
 
 export class TunnelEnd implements Sender, StreamCarrier {
   readonly session: TunnelSession;
-  readonly #ws: WebSocket;
   readonly #turn: Turn;
   readonly #clock: Clock;
   readonly #buffers: MessageBuffers;
   readonly #options: TunnelEndOptions;
   readonly #owner: TunnelOwner;
   readonly #streams = new Map<number, StreamEnd>();
-  readonly #pings: NodeJS.Timeout;
+  /** Undefined while parked. */
+  #ws: WebSocket | undefined;
+  /** The first message of the first WebSocket is here: until then nothing is said, because it may ask for another tunnel. */
+  #hasHeard = false;
+  #pings: NodeJS.Timeout | undefined;
+  #acknowledgements: NodeJS.Timeout | undefined;
   #silence: NodeJS.Timeout | undefined;
   #isCongested = false;
   #isClosing = false;
+  #isOver = false;
   #reason: string | undefined;
   #roundTripMs: number | undefined;
 
   constructor(
     ws: WebSocket,
+    ticket: HelloMap["ticket"],
     ports: { readonly turn: Turn; readonly clock: Clock; readonly buffers: MessageBuffers },
     options: TunnelEndOptions,
     owner: TunnelOwner,
   ) {
-    this.#ws = ws;
     this.#turn = ports.turn;
     this.#clock = ports.clock;
     this.#buffers = ports.buffers;
@@ -66,15 +97,36 @@ export class TunnelEnd implements Sender, StreamCarrier {
       role: "gateway",
       software: `jitdb-server ${version}`,
       maxStreams: options.maxStreams,
+      ticket,
     });
-    this.#pings = setInterval(() => this.#ping(), options.pingIntervalMs).unref();
-    ws.on("message", (data, isBinary) => this.#onMessage(data, isBinary));
-    // What a peer does wrong below the protocol (frames, UTF-8, size); its close follows.
-    ws.on("error", (error) => {
-      this.#reason ??= error.message;
-    });
-    ws.on("close", (code) => this.#onClose(code));
-    this.schedule();
+    this.#bind(ws);
+  }
+
+  /** Goes on with a WebSocket that came for this tunnel; one that it still has is given up. */
+  attach({ ws, message }: Pick<Arrival, "ws" | "message">, ticket: HelloMap["ticket"]): void {
+    const last = this.#ws;
+    this.#unbind();
+    last?.terminate();
+    this.session.detach();
+    this.session.attach({ ticket });
+    this.#reason = undefined;
+    this.#bind(ws);
+    // Its answer says that the agent has the new ticket.
+    this.session.ping(this.#clock.now());
+    this.#onMessage(message, true);
+  }
+
+  get isParked(): boolean {
+    return this.#ws === undefined && !this.#isOver;
+  }
+
+  /** Bytes that are kept for the agent. */
+  get bufferedBytes(): number {
+    return this.session.bufferedBytes;
+  }
+
+  get streams(): Iterable<StreamEnd> {
+    return this.#streams.values();
   }
 
   get isCongested(): boolean {
@@ -87,6 +139,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
   }
 
   schedule(): void {
+    // Also while parked: the turn writes what sessions have on record.
     this.#turn.send(this);
   }
 
@@ -95,13 +148,14 @@ export class TunnelEnd implements Sender, StreamCarrier {
   }
 
   send(): void {
-    while (this.#ws.bufferedAmount < this.#options.maxBufferedBytes) {
-      if (!this.#sendMessage()) {
+    const ws = this.#hasHeard || this.#isClosing ? this.#ws : undefined;
+    while (ws !== undefined && ws.bufferedAmount < this.#options.maxBufferedBytes) {
+      if (!this.#sendMessage(ws)) {
         this.#isCongested = false;
         return;
       }
     }
-    this.#isCongested = true;
+    this.#isCongested = ws !== undefined;
   }
 
   notice(notice: NoticeMap): void {
@@ -109,7 +163,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
     this.schedule();
   }
 
-  /** Says why and closes the WebSocket. What streams have to say goes out before, as far as the socket takes it. */
+  /** Says why and ends the tunnel. What streams have to say goes out before, as far as the socket takes it. */
   close(error: JitdbError): void {
     if (!this.#isClosing) {
       this.session.goAway({ code: error.code, message: error.message, hint: error.hint });
@@ -120,29 +174,60 @@ export class TunnelEnd implements Sender, StreamCarrier {
   #end(error: JitdbError): void {
     this.#isClosing = true;
     this.#reason ??= `${error.code}: ${error.message}`;
+    const ws = this.#ws;
+    if (ws === undefined) {
+      this.#finish(this.#reason);
+      return;
+    }
     // At least one, also where the socket is full: frames of the tunnel stand first in it.
-    this.#sendMessage();
+    this.#sendMessage(ws);
     this.send();
-    this.#ws.close(error.forms.wsClose);
-    setTimeout(() => this.#ws.terminate(), closeAfterMs).unref();
+    ws.close(error.forms.wsClose);
+    setTimeout(() => ws.terminate(), timing.closeAfterMs).unref();
   }
 
-  #sendMessage(): boolean {
+  #bind(ws: WebSocket): void {
+    this.#ws = ws;
+    ws.on("message", this.#onMessage);
+    // What a peer does wrong below the protocol (frames, UTF-8, size); its close follows.
+    ws.on("error", this.#onError);
+    ws.on("close", this.#onClose);
+    this.#pings = setInterval(() => this.#ping(), this.#options.pingIntervalMs).unref();
+    this.#acknowledgements = setInterval(() => {
+      this.session.acknowledge();
+      this.schedule();
+    }, timing.acknowledgeMs).unref();
+  }
+
+  #unbind(): void {
+    clearInterval(this.#pings);
+    clearInterval(this.#acknowledgements);
+    clearTimeout(this.#silence);
+    this.#silence = undefined;
+    this.#isCongested = false;
+    const ws = this.#ws;
+    this.#ws = undefined;
+    ws?.off("message", this.#onMessage);
+    ws?.off("close", this.#onClose);
+    // The listener for errors stays: a socket without one would end the process.
+  }
+
+  #sendMessage(ws: WebSocket): boolean {
     const chunks = this.session.takeOutput();
     if (chunks === null) {
       return false;
     }
     const { message, release } = this.#buffers.join(chunks);
-    this.#ws.send(message, () => {
+    ws.send(message, () => {
       release();
-      this.#onSent();
+      this.#onSent(ws);
     });
     return true;
   }
 
   /** Called for each message that was written; a failure ends in the WebSocket's close. */
-  #onSent(): void {
-    if (this.#isCongested && this.#ws.bufferedAmount * 2 <= this.#options.maxBufferedBytes) {
+  #onSent(ws: WebSocket): void {
+    if (this.#isCongested && ws.bufferedAmount * 2 <= this.#options.maxBufferedBytes) {
       this.#isCongested = false;
       this.schedule();
       for (const stream of this.#streams.values()) {
@@ -151,7 +236,11 @@ export class TunnelEnd implements Sender, StreamCarrier {
     }
   }
 
-  #onMessage(data: unknown, isBinary: boolean): void {
+  readonly #onError = (error: Error): void => {
+    this.#reason ??= error.message;
+  };
+
+  readonly #onMessage = (data: unknown, isBinary: boolean): void => {
     if (this.#isClosing) {
       return;
     }
@@ -162,8 +251,13 @@ export class TunnelEnd implements Sender, StreamCarrier {
       if (!isBinary || !(data instanceof Uint8Array)) {
         throw new JitdbError("tunnel.protocol", "A text message came through the tunnel.");
       }
+      if (!this.#hasHeard && this.#isForAnother(data)) {
+        return;
+      }
+      this.#hasHeard = true;
       events = this.session.receive(data, this.#clock.now());
     } catch (error) {
+      this.#hasHeard = true;
       this.#fail(toJitdbError(error), isBinary);
       return;
     }
@@ -174,6 +268,23 @@ export class TunnelEnd implements Sender, StreamCarrier {
     }
     // WINDOW, ACK and PING answers.
     this.schedule();
+  };
+
+  /** Lets another tunnel have the WebSocket, if its first message asks for one that there is. */
+  #isForAnother(message: Uint8Array): boolean {
+    const ws = this.#ws;
+    const ticket = readResumeTicket(message);
+    if (ws === undefined || ticket === undefined) {
+      return false;
+    }
+    this.#unbind();
+    if (this.#owner.handOver({ ws, message, ticket })) {
+      this.#isClosing = true;
+      this.#isOver = true;
+      return true;
+    }
+    this.#bind(ws);
+    return false;
   }
 
   #fail(error: JitdbError, hasSaidGoodbye: boolean): void {
@@ -200,6 +311,10 @@ export class TunnelEnd implements Sender, StreamCarrier {
       }
       case "pong":
         this.#roundTripMs = event.roundTripMs;
+        this.#owner.confirmed();
+        return;
+      case "resumed":
+        this.#goOn(event.lost);
         return;
       case "data":
         this.#streams.get(event.stream)?.receive(event.bytes);
@@ -225,25 +340,46 @@ export class TunnelEnd implements Sender, StreamCarrier {
     }
   }
 
+  /** What waited for room in the last WebSocket has it in this one. */
+  #goOn(lost: number): void {
+    this.#owner.resumed(lost);
+    for (const stream of this.#streams.values()) {
+      stream.tryResume();
+    }
+  }
+
   #ping(): void {
     this.session.ping(this.#clock.now());
     this.schedule();
     // Any message is a sign of life: the answer itself may have to wait behind data on a slow path.
     this.#silence ??= setTimeout(() => {
       this.#reason ??= "the agent fell silent";
-      this.#ws.terminate();
+      this.#ws?.terminate();
     }, this.#options.silenceMs).unref();
   }
 
-  #onClose(code: number): void {
+  readonly #onClose = (code: number): void => {
+    this.#unbind();
+    const reason = this.#reason ?? `the agent closed it (${code})`;
+    if (this.#isClosing || goodbyes.has(code) || this.#streams.size === 0) {
+      this.#finish(reason);
+      return;
+    }
+    this.session.detach();
+    this.#owner.parked(reason);
+  };
+
+  #finish(reason: string): void {
+    if (this.#isOver) {
+      return;
+    }
+    this.#isOver = true;
     this.#isClosing = true;
-    clearInterval(this.#pings);
-    clearTimeout(this.#silence);
     const streams = [...this.#streams.values()];
     this.#streams.clear();
     for (const stream of streams) {
       stream.gone("tunnel_lost");
     }
-    this.#owner.closed(this.#reason ?? `the agent closed it (${code})`);
+    this.#owner.closed(reason);
   }
 }

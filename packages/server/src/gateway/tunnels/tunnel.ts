@@ -1,4 +1,4 @@
-// One tunnel of one person's device: what its agent may ask for, how often, and until when.
+// One tunnel of one person's device: what its agent may ask for, how often, and until when. May change its WebSocket, never its owner.
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
@@ -13,8 +13,9 @@ import { RateLimit } from "../../rate-limit.ts";
 import type { GatewayLimits } from "../limits.ts";
 import type { Turn } from "../turn.ts";
 import type { MessageBuffers } from "./message-buffers.ts";
+import type { Parkable, Parking } from "./parking.ts";
 import type { StreamEnd } from "./stream-end.ts";
-import { TunnelEnd, type TunnelOwner } from "./tunnel-end.ts";
+import { type Arrival, TunnelEnd, type TunnelOwner } from "./tunnel-end.ts";
 
 export interface TunnelPorts {
   readonly authenticator: Authenticator;
@@ -27,14 +28,16 @@ export interface TunnelPorts {
   readonly turn: Turn;
   readonly buffers: MessageBuffers;
   readonly limits: GatewayLimits;
+  readonly parking: Parking;
   /** Whoever opens sessions; never rejects. */
   readonly openSession: (stream: StreamEnd, open: OpenMap, caller: Caller) => Promise<void>;
   readonly cancel: (stream: StreamEnd, open: OpenMap, caller: Caller) => Promise<void>;
 }
 
-export class Tunnel implements TunnelOwner {
-  /** Resolves when the WebSocket is closed. */
+export class Tunnel implements TunnelOwner, Parkable {
+  /** Resolves when the tunnel is over. */
   readonly gone: Promise<void>;
+  #leave: () => void = () => undefined;
   readonly #id: string;
   readonly #ports: TunnelPorts;
   readonly #end: TunnelEnd;
@@ -42,6 +45,9 @@ export class Tunnel implements TunnelOwner {
   readonly #cancels: RateLimit;
   readonly #auths: RateLimit;
   #caller: Caller;
+  #isOpened = false;
+  /** When the last WebSocket was lost; undefined while one is there. */
+  #parkedAt: number | undefined;
   #isAuthenticating = false;
 
   constructor(ws: WebSocket, caller: Caller, ports: TunnelPorts) {
@@ -53,13 +59,31 @@ export class Tunnel implements TunnelOwner {
     this.#cancels = new RateLimit(limits.cancels, clock);
     this.#auths = new RateLimit(limits.auths, clock);
     this.gone = new Promise((resolve) => {
-      ws.once("close", () => resolve());
+      this.#leave = resolve;
     });
-    this.#end = new TunnelEnd(ws, ports, limits.tunnel, this);
+    this.#end = new TunnelEnd(ws, ports.parking.issue(this), ports, limits.tunnel, this);
   }
 
   get caller(): Caller {
     return this.#caller;
+  }
+
+  get isParked(): boolean {
+    return this.#end.isParked;
+  }
+
+  get bufferedBytes(): number {
+    return this.#end.bufferedBytes;
+  }
+
+  get streams(): Iterable<StreamEnd> {
+    return this.#end.streams;
+  }
+
+  /** Goes on with another WebSocket of the same person's same device, whose login is the newer one. */
+  attach(arrival: Arrival, caller: Caller): void {
+    this.#caller = caller;
+    this.#end.attach(arrival, this.#ports.parking.issue(this, arrival.ticket));
   }
 
   notice(notice: NoticeMap): void {
@@ -70,9 +94,12 @@ export class Tunnel implements TunnelOwner {
     this.#end.close(error);
   }
 
-  /** Ends the tunnel whose token is over: its agent had all the time to send a new one. */
+  /**
+   * Ends the tunnel whose token is over: its agent had all the time to send a new one. One that is parked does nothing, and comes back
+   * with a new token or not at all.
+   */
   checkToken(): boolean {
-    const isGood = this.#ports.clock.now() < this.#caller.tokenExpiresAt;
+    const isGood = this.isParked || this.#ports.clock.now() < this.#caller.tokenExpiresAt;
     if (!isGood) {
       this.close(new JitdbError("login.expired", "The login has expired."));
     }
@@ -80,7 +107,42 @@ export class Tunnel implements TunnelOwner {
   }
 
   hello({ software }: HelloMap): void {
-    this.#record({ kind: "tunnel.opened", tunnel: this.#id, software, ...this.#subject });
+    // The one of another WebSocket says nothing new.
+    if (!this.#isOpened) {
+      this.#isOpened = true;
+      this.#record({ kind: "tunnel.opened", tunnel: this.#id, software, ...this.#subject });
+    }
+  }
+
+  handOver(arrival: Arrival): boolean {
+    const refusal = this.#ports.parking.resume(arrival, this.#caller);
+    if (refusal === undefined) {
+      this.#ports.parking.forget(this);
+      this.#leave();
+      return true;
+    }
+    const reason = `its ticket is ${refusal}`;
+    this.#record({ kind: "tunnel.resume_refused", tunnel: this.#id, reason, ...this.#subject });
+    return false;
+  }
+
+  parked(reason: string): void {
+    const { clock, parking } = this.#ports;
+    this.#parkedAt = clock.now();
+    const sessions = [...this.streams].length;
+    this.#record({ kind: "tunnel.parked", tunnel: this.#id, reason, sessions, ...this.#subject });
+    parking.park(this);
+  }
+
+  resumed(lost: number): void {
+    const now = this.#ports.clock.now();
+    const awayMs = Math.max(0, now - (this.#parkedAt ?? now));
+    this.#parkedAt = undefined;
+    this.#record({ kind: "tunnel.resumed", tunnel: this.#id, awayMs, lost, ...this.#subject });
+  }
+
+  confirmed(): void {
+    this.#ports.parking.confirm(this);
   }
 
   open(stream: StreamEnd, open: OpenMap): void {
@@ -108,6 +170,8 @@ export class Tunnel implements TunnelOwner {
   }
 
   closed(reason: string): void {
+    this.#ports.parking.forget(this);
+    this.#leave();
     this.#record({ kind: "tunnel.closed", tunnel: this.#id, reason, ...this.#subject });
     const { roundTripMs } = this.#end;
     this.#ports.log.info({ tunnel: this.#id, reason, roundTripMs }, "tunnel closed");
