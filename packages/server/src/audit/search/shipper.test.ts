@@ -61,6 +61,27 @@ describe("the shipper", () => {
     await shipper.stop();
   });
 
+  it("keeps each line as it stands in the journal, whatever its text, and reads its fields", async () => {
+    const { folder, store, journal, createShipper, lapse } = await setUp();
+    const texts = ['"\\/\b\n\0', "\u2028\u202e\u007f", "ÅΩ漢😀", "{[,:]}", "-0 1e999", "</x>&"];
+    for (const text of texts) {
+      lapse(`${text}\ud800`, text);
+    }
+    journal.flush();
+    const shipper = createShipper();
+    await shipper.ship();
+    await shipper.stop();
+    const reader = new JournalReader(folder);
+    const lines = (await reader.read()).map(({ line }) => line.toString("utf8"));
+    await reader.close();
+    const rows = await store.db.selectFrom("audit_records").selectAll().orderBy("seq").execute();
+    const expected = lines.map((line) => {
+      const { seq, at, kind, person = null } = JSON.parse(line);
+      return { seq, at: Date.parse(at), kind, person, line };
+    });
+    expect(rows).toMatchObject(expected);
+  });
+
   it("is woken by a flush", async () => {
     const { journal, createShipper, lapse, list } = await setUp();
     const shipper = createShipper();
