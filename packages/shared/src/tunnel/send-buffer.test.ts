@@ -58,4 +58,22 @@ describe("SendBuffer", () => {
     buffer.release(7000);
     expect([buffer.keptBytes, buffer.end]).toEqual([0, 7000]);
   });
+
+  it("gives each chunk back once, when all of it is acknowledged", () => {
+    const back: Uint8Array[] = [];
+    const buffer = new SendBuffer((chunk) => back.push(chunk));
+    const chunks = [Uint8Array.of(1, 2), Uint8Array.of(3, 4), Uint8Array.of(5)];
+    for (const chunk of chunks) {
+      buffer.push(chunk);
+    }
+    buffer.take(5);
+    buffer.release(1);
+    buffer.rewind();
+    expect(back).toEqual([]);
+    buffer.take(5);
+    buffer.release(4);
+    expect(back).toEqual(chunks.slice(0, 2));
+    buffer.release(5);
+    expect(back).toEqual(chunks);
+  });
 });

@@ -4,11 +4,15 @@ import { tunnelLimits } from "./limits.ts";
 
 const nothing = new Uint8Array(0);
 
+/** Gets back a chunk that is kept no longer. */
+export type Recycle = (chunk: Uint8Array) => void;
+
 /**
  * Owns what is pushed; what it gives are views, never copies. A cursor stands between what was sent and what was not:
  * `take` moves it on, `rewind` puts it back to where a new WebSocket goes on, `release` forgets what arrived.
  */
 export class SendBuffer {
+  readonly #recycle: Recycle;
   #chunks: Uint8Array[] = [];
   /** Position of the first byte of each chunk. */
   #starts: number[] = [];
@@ -19,6 +23,10 @@ export class SendBuffer {
   #released = 0;
   #cursor = 0;
   #end = 0;
+
+  constructor(recycle: Recycle = ignore) {
+    this.#recycle = recycle;
+  }
 
   /** What stands below is forgotten. */
   get released(): number {
@@ -74,6 +82,7 @@ export class SendBuffer {
   release(position: number): void {
     this.#released = position;
     while (this.#first < this.#next && (this.#starts[this.#first + 1] ?? this.#end) <= position) {
+      this.#recycle(this.#chunks[this.#first] ?? nothing);
       this.#chunks[this.#first] = nothing;
       this.#first += 1;
     }
@@ -102,3 +111,5 @@ export class SendBuffer {
     this.#released = this.#cursor;
   }
 }
+
+function ignore(): void {}

@@ -2,11 +2,11 @@
 
 import { tunnelLimits } from "./limits.ts";
 import type { StreamSender } from "./output.ts";
-import { SendBuffer } from "./send-buffer.ts";
+import { type Recycle, SendBuffer } from "./send-buffer.ts";
 
 /** A CLOSE counts as one more position, so that its ACK can be told from the last byte's. */
 export class SendWindow {
-  readonly #buffer = new SendBuffer();
+  readonly #buffer: SendBuffer;
   /** The peer takes positions below this. */
   #limit: number;
   /** A write went over the limit, and its writer waits. */
@@ -16,7 +16,8 @@ export class SendWindow {
   #hasSentClose = false;
   #isCloseKnown = false;
 
-  constructor(limit: number) {
+  constructor(limit: number, recycle?: Recycle) {
+    this.#buffer = new SendBuffer(recycle);
     this.#limit = limit;
   }
 
@@ -96,7 +97,9 @@ export class SendWindow {
   /** Keeps no longer what stands below `position`. False for one beyond what was sent. */
   acknowledge(position: number): boolean {
     const { released, cursor, end } = this.#buffer;
-    if (position > cursor + (this.#hasSentClose ? 1 : 0)) {
+    // A CLOSE that is to be sent again is one that the peer has not got.
+    const isCloseOut = this.#hasSentClose && !this.#isCloseDue;
+    if (position > cursor + (isCloseOut ? 1 : 0)) {
       return false;
     }
     this.#buffer.release(Math.min(Math.max(position, released), end));

@@ -2,6 +2,7 @@
 
 import type { Secret } from "../secret.ts";
 import type { HelloMap } from "./maps.ts";
+import type { Recycle } from "./send-buffer.ts";
 
 export interface TunnelSessionOptions {
   readonly role: "agent" | "gateway";
@@ -13,6 +14,8 @@ export interface TunnelSessionOptions {
   readonly maxWindowBytes?: number;
   /** Gateway only: streams that the agent may keep open at once; `maxStreams` of the limits where absent. */
   readonly maxStreams?: number;
+  /** Gets back each chunk that was written, once the peer has acknowledged it: its memory may be used again. */
+  readonly recycle?: Recycle | undefined;
   /** Gateway only: what the agent may resume the tunnel with. */
   readonly ticket?: HelloMap["ticket"];
 }

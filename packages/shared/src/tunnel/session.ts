@@ -74,6 +74,7 @@ export class TunnelSession {
       windowBytes: this.#windowBytes,
       maxWindowBytes: options.maxWindowBytes ?? tunnelLimits.maxWindowBytes,
       sender: this.#output,
+      recycle: options.recycle,
     });
     this.#incoming = new IncomingFrames(this.#streams, this.#maxStreams, (event) =>
       this.#events.push(event),

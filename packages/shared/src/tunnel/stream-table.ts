@@ -6,6 +6,7 @@ import { tunnelLimits } from "./limits.ts";
 import type { StreamSender, TunnelOutput } from "./output.ts";
 import type { PeerReports } from "./resumption.ts";
 import type { RoundTrip } from "./round-trips.ts";
+import type { Recycle } from "./send-buffer.ts";
 import { TunnelStream } from "./stream.ts";
 
 export interface StreamTableOptions {
@@ -14,6 +15,7 @@ export interface StreamTableOptions {
   /** The most that a stream's credit grows to. */
   readonly maxWindowBytes: number;
   readonly sender: StreamSender;
+  readonly recycle?: Recycle | undefined;
 }
 
 export class StreamTable {
@@ -84,8 +86,8 @@ export class StreamTable {
   }
 
   create(id: number, peerWindowBytes: number): TunnelStream {
-    const { windowBytes, sender } = this.#options;
-    const stream = new TunnelStream({ id, windowBytes, peerWindowBytes, sender });
+    const { windowBytes, sender, recycle } = this.#options;
+    const stream = new TunnelStream({ id, windowBytes, peerWindowBytes, sender, recycle });
     this.#highest = id;
     this.#streams.set(id, stream);
     return stream;

@@ -6,6 +6,7 @@ import type { MapFrame, ResumeFrame } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
 import type { StreamSender } from "./output.ts";
 import { ReceiveWindow } from "./receive-window.ts";
+import type { Recycle } from "./send-buffer.ts";
 import { SendWindow } from "./send-window.ts";
 import { type StreamInput, type StreamState, streamTransitions } from "./stream-states.ts";
 
@@ -17,6 +18,7 @@ export interface TunnelStreamOptions {
   readonly peerWindowBytes: number;
   /** Takes frames and bytes over; called from `flush` only. */
   readonly sender: StreamSender;
+  readonly recycle?: Recycle | undefined;
 }
 
 /** ACK of a RESET: everything of the stream has arrived that ever will. */
@@ -50,7 +52,7 @@ export class TunnelStream {
     this.id = options.id;
     this.#sender = options.sender;
     this.#window = new ReceiveWindow(options.id, options.windowBytes);
-    this.#sending = new SendWindow(options.peerWindowBytes);
+    this.#sending = new SendWindow(options.peerWindowBytes, options.recycle);
   }
 
   get state(): StreamState {

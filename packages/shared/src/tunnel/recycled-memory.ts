@@ -1,0 +1,55 @@
+// Memory for bytes on their way, used over and over: fresh memory for each read and each message would keep the garbage collector busier
+// than everything else is. Knows nothing of streams.
+
+/** Smaller pieces are cut off a slab, which the garbage collector takes when the last of them is forgotten. */
+const smallBytes = 4096;
+const slabBytes = 65_536;
+/** Kept for the next, however much was lent at once. */
+const maxSpareBytes = 8_388_608;
+
+/** Blocks are powers of two, so that at most half of one lies idle. What is never given back is garbage, as any memory. */
+export class RecycledMemory {
+  readonly #lent = new WeakSet<ArrayBufferLike>();
+  /** Blocks by the logarithm of their size. */
+  readonly #spare: ArrayBuffer[][] = [];
+  #spareBytes = 0;
+  #slab = new Uint8Array(0);
+
+  /** So many bytes, at least one, of any content. */
+  take(byteLength: number): Uint8Array<ArrayBuffer> {
+    if (byteLength < smallBytes) {
+      return this.#cut(byteLength);
+    }
+    const size = 32 - Math.clz32(byteLength - 1);
+    const spare = this.#spare[size]?.pop();
+    this.#spareBytes -= spare?.byteLength ?? 0;
+    const block = spare ?? new ArrayBuffer(2 ** size);
+    this.#lent.add(block);
+    return new Uint8Array(block, 0, byteLength);
+  }
+
+  copy(bytes: Uint8Array): Uint8Array {
+    const copy = this.take(bytes.byteLength);
+    copy.set(bytes);
+    return copy;
+  }
+
+  /** Nobody reads `bytes` any more; what is no whole piece of `take` is left alone. */
+  giveBack({ buffer }: Uint8Array): void {
+    if (this.#lent.delete(buffer) && this.#spareBytes + buffer.byteLength <= maxSpareBytes) {
+      const size = 31 - Math.clz32(buffer.byteLength);
+      this.#spare[size] ??= [];
+      this.#spare[size].push(buffer as ArrayBuffer);
+      this.#spareBytes += buffer.byteLength;
+    }
+  }
+
+  #cut(byteLength: number): Uint8Array<ArrayBuffer> {
+    if (this.#slab.byteLength < byteLength) {
+      this.#slab = new Uint8Array(slabBytes);
+    }
+    const piece = this.#slab.subarray(0, byteLength);
+    this.#slab = this.#slab.subarray(byteLength);
+    return piece;
+  }
+}
