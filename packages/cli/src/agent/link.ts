@@ -172,6 +172,9 @@ export class TunnelLink {
 
   readonly #lose = (): void => {
     this.#unbind();
+    if (this.#isEnded) {
+      return;
+    }
     const error = this.#loss();
     if (this.#ticket === undefined || this.#goaway !== undefined) {
       this.#end(error);

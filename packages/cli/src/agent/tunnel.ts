@@ -212,7 +212,11 @@ export class Tunnel {
       this.#greeting.reject(error);
       return;
     }
+    if (this.#link !== link || this.#closing.signal.aborted) {
+      return;
+    }
     this.#holdBack(link, error);
+    clearTimeout(this.#patience);
     this.#lostAt = this.#ports.clock.now();
     this.#patience = setTimeout(() => this.#giveUp(error), link.parkedMs);
     this.#events.lost(error, true);
