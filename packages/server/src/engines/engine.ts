@@ -85,7 +85,7 @@ export interface Warning {
 
 /** The client of a session: one stream of its tunnel. */
 export interface SessionClient {
-  /** Queues bytes and owns them from now on. False: write no more until the session's `resume`. */
+  /** Takes a copy of the bytes. False: write no more until the session's `resume`. */
   write(bytes: Uint8Array): boolean;
   /** So many received bytes were passed on: the client may send as many more. */
   consumed(byteCount: number): void;

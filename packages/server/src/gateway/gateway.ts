@@ -2,6 +2,7 @@
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock, DeviceId, GrantId, PersonId, Random } from "@jitdb/shared/ids";
+import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { Logger } from "pino";
 import type { WebSocket } from "ws";
 import type { Journal } from "../audit/journal.ts";
@@ -19,7 +20,6 @@ import { type LiveSession, LiveSessions, type SessionPlace } from "./sessions/li
 import { type GrantUser, SessionOpener } from "./sessions/open-session.ts";
 import { SessionRows } from "./sessions/session-rows.ts";
 import { ExpiryNotices } from "./tunnels/expiry-notices.ts";
-import { MessageBuffers } from "./tunnels/message-buffers.ts";
 import { Parking } from "./tunnels/parking.ts";
 import { Tunnel, type TunnelPorts } from "./tunnels/tunnel.ts";
 import { Turn } from "./turn.ts";
@@ -80,7 +80,7 @@ export class Gateway {
       ...ports,
       url: `${ports.config.publicUrl}/api/v1/tunnel`,
       turn,
-      buffers: new MessageBuffers(),
+      memory: new RecycledMemory(),
       parking: this.#parking,
       limits,
       openSession: (stream, open, caller) => opener.open(stream, open, caller),

@@ -28,6 +28,15 @@ describe("RecycledMemory", () => {
     expect(memory.take(8192).buffer).not.toBe(stranger.buffer);
   });
 
+  it("joins chunks in order", () => {
+    const memory = new RecycledMemory();
+    const chunk = (length: number, fill: number) => new Uint8Array(length).fill(fill);
+    for (const length of [1, 2000, 100_000]) {
+      const joined = memory.join([chunk(3, 1), chunk(0, 3), chunk(length, 2)]);
+      expect(joined).toEqual(Uint8Array.from([...chunk(3, 1), ...chunk(length, 2)]));
+    }
+  });
+
   it("keeps no more than a few megabytes for the next", () => {
     const memory = new RecycledMemory();
     const blocks = Array.from({ length: 20 }, () => memory.take(1_048_576));

@@ -34,6 +34,21 @@ export class RecycledMemory {
     return copy;
   }
 
+  /** The chunks as one piece. */
+  join(chunks: readonly Uint8Array[]): Uint8Array {
+    let byteLength = 0;
+    for (const chunk of chunks) {
+      byteLength += chunk.byteLength;
+    }
+    const joined = this.take(byteLength);
+    let offset = 0;
+    for (const chunk of chunks) {
+      joined.set(chunk, offset);
+      offset += chunk.byteLength;
+    }
+    return joined;
+  }
+
   /** Nobody reads `bytes` any more; what is no whole piece of `take` is left alone. */
   giveBack({ buffer }: Uint8Array): void {
     if (this.#lent.delete(buffer) && this.#spareBytes + buffer.byteLength <= maxSpareBytes) {

@@ -1,6 +1,7 @@
 // The gateway's end of one stream: what a session writes to, and who hears what the stream brings.
 
 import type { JitdbError } from "@jitdb/shared/errors";
+import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { SessionEnd } from "../../audit/record.ts";
 import type { Session, SessionClient } from "../../engines/engine.ts";
@@ -8,6 +9,8 @@ import type { Session, SessionClient } from "../../engines/engine.ts";
 /** What a stream needs of its tunnel. */
 export interface StreamCarrier {
   readonly session: TunnelSession;
+  /** Where bytes for the agent stand until it has acknowledged them. */
+  readonly memory: RecycledMemory;
   /** The WebSocket has more than enough to write. */
   readonly isCongested: boolean;
   /** Something is to be sent at the end of this turn. */
@@ -53,7 +56,8 @@ export class StreamEnd implements SessionClient {
   }
 
   write(bytes: Uint8Array): boolean {
-    this.#hasCredit = this.#tunnel.session.write(this.#id, bytes);
+    const { session, memory } = this.#tunnel;
+    this.#hasCredit = session.write(this.#id, memory.copy(bytes));
     this.#tunnel.schedule();
     this.#isWaiting = !this.#hasCredit || this.#tunnel.isCongested;
     return !this.#isWaiting;

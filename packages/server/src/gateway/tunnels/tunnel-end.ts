@@ -6,12 +6,12 @@ import type { Clock } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
+import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import { readResumeTicket } from "@jitdb/shared/tunnel/resumption";
 import { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { WebSocket } from "ws";
 import { version } from "../../version.ts";
 import type { Sender, Turn } from "../turn.ts";
-import type { MessageBuffers } from "./message-buffers.ts";
 import { type StreamCarrier, StreamEnd } from "./stream-end.ts";
 
 export interface TunnelEndOptions {
@@ -64,7 +64,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
   readonly session: TunnelSession;
   readonly #turn: Turn;
   readonly #clock: Clock;
-  readonly #buffers: MessageBuffers;
+  readonly memory: RecycledMemory;
   readonly #options: TunnelEndOptions;
   readonly #owner: TunnelOwner;
   readonly #streams = new Map<number, StreamEnd>();
@@ -84,13 +84,13 @@ export class TunnelEnd implements Sender, StreamCarrier {
   constructor(
     ws: WebSocket,
     ticket: HelloMap["ticket"],
-    ports: { readonly turn: Turn; readonly clock: Clock; readonly buffers: MessageBuffers },
+    ports: { readonly turn: Turn; readonly clock: Clock; readonly memory: RecycledMemory },
     options: TunnelEndOptions,
     owner: TunnelOwner,
   ) {
     this.#turn = ports.turn;
     this.#clock = ports.clock;
-    this.#buffers = ports.buffers;
+    this.memory = ports.memory;
     this.#options = options;
     this.#owner = owner;
     this.session = new TunnelSession({
@@ -98,6 +98,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
       software: `jitdb-server ${version}`,
       maxStreams: options.maxStreams,
       ticket,
+      recycle: (chunk) => this.memory.giveBack(chunk),
     });
     this.#bind(ws);
   }
@@ -217,9 +218,9 @@ export class TunnelEnd implements Sender, StreamCarrier {
     if (chunks === null) {
       return false;
     }
-    const { message, release } = this.#buffers.join(chunks);
+    const message = this.memory.join(chunks);
     ws.send(message, () => {
-      release();
+      this.memory.giveBack(message);
       this.#onSent(ws);
     });
     return true;

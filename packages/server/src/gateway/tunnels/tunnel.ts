@@ -3,6 +3,7 @@
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
+import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { Logger } from "pino";
 import type { WebSocket } from "ws";
 import type { Journal } from "../../audit/journal.ts";
@@ -12,7 +13,6 @@ import type { Caller } from "../../identity/caller.ts";
 import { RateLimit } from "../../rate-limit.ts";
 import type { GatewayLimits } from "../limits.ts";
 import type { Turn } from "../turn.ts";
-import type { MessageBuffers } from "./message-buffers.ts";
 import type { Parkable, Parking } from "./parking.ts";
 import type { StreamEnd } from "./stream-end.ts";
 import { type Arrival, TunnelEnd, type TunnelOwner } from "./tunnel-end.ts";
@@ -26,7 +26,7 @@ export interface TunnelPorts {
   readonly random: Random;
   readonly log: Logger;
   readonly turn: Turn;
-  readonly buffers: MessageBuffers;
+  readonly memory: RecycledMemory;
   readonly limits: GatewayLimits;
   readonly parking: Parking;
   /** Whoever opens sessions; never rejects. */

@@ -24,7 +24,7 @@ import type {
 } from "../../engine.ts";
 import type { Observer } from "../observer/observer.ts";
 import { CancelKey, cancelBackend } from "./cancel.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, cut } from "./connection.ts";
 import { Intake } from "./intake.ts";
 import type { LoggedIn } from "./login.ts";
 import { OwedAnswers } from "./owed-answers.ts";
@@ -226,7 +226,7 @@ export class Relay implements Session, Forwarder {
       return;
     }
     this.#bytesOut += chunk.length;
-    this.#write(Buffer.from(chunk));
+    this.#write(chunk);
     this.#isClientBetween = this.#serverWalker.isAtEnd;
     this.#sendNotice();
     this.#consume();
@@ -358,27 +358,14 @@ export class Relay implements Session, Forwarder {
     if (isIdle) {
       socket.resume();
       socket.end(encodeTerminate());
-      setTimeout(() => this.#destroy(), timing.closeAfterMs).unref();
+      setTimeout(() => cut(this.#connection), timing.closeAfterMs).unref();
       return;
     }
-    this.#destroy();
+    cut(this.#connection);
     // A backend does not look whether its client is there while it works.
     cancelBackend(this.#request.database, this.#key).catch((error: unknown) =>
       this.#warn(error, "what an ended session ran was not cancelled"),
     );
-  }
-
-  /**
-   * SECURITY: by a reset where there is one. After a mere close the server's next answer would still go out, and the
-   * server would go on to the statements that it has read already; a failed write ends it.
-   */
-  #destroy(): void {
-    const { socket, transport } = this.#connection;
-    if (transport.remoteFamily !== undefined) {
-      transport.resetAndDestroy();
-    }
-    transport.destroy();
-    socket.destroy();
   }
 
   #warn(error: unknown, message: string): void {
