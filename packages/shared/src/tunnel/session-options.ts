@@ -14,7 +14,11 @@ export interface TunnelSessionOptions {
   readonly maxWindowBytes?: number;
   /** Gateway only: streams that the agent may keep open at once; `maxStreams` of the limits where absent. */
   readonly maxStreams?: number;
-  /** Gets back each chunk that was written, once the peer has acknowledged it: its memory may be used again. */
+  /**
+   * Gets back each chunk that was written, once the peer has acknowledged it: its memory may be used again.
+   * SECURITY: a peer may acknowledge what it has not got, as soon as `takeOutput` gave it. So a driver with this copies what it takes before
+   * it receives again; chunks that waited in a socket would carry whatever their memory holds next.
+   */
   readonly recycle?: Recycle | undefined;
   /** Gateway only: what the agent may resume the tunnel with. */
   readonly ticket?: HelloMap["ticket"];
