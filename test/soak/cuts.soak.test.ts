@@ -17,7 +17,7 @@ import { chooseSeed } from "../e2e/random-crashes.ts";
 import type { CuttingProxy } from "../support/cutting-proxy.ts";
 import { requireProgram } from "../support/psql.ts";
 
-const rows = 1_060_000;
+const rows = 1_080_000;
 const count = 100;
 const gigabyte = 1024 ** 3;
 
