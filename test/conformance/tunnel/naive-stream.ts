@@ -236,7 +236,7 @@ export class NaiveStream {
   #next(): Said[] {
     const said: Said[] = this.#owed === undefined ? [] : [[this.#owed]];
     const credit = this.#bestLimit - this.#toldLimit;
-    const hasWindow = this.#receives && credit * 2 >= windowBytes;
+    const hasWindow = this.#receives && credit * 4 >= windowBytes;
     if (hasWindow) {
       said.push(["WINDOW", this.#bestLimit]);
     }

@@ -55,10 +55,6 @@ export class TunnelOutput implements StreamSender {
       count += 1;
     }
     this.#queued = this.#queued.slice(count);
-    if (this.#owedAnswer !== undefined && this.hasRoomForTurns(1)) {
-      this.send({ type: "PING", stream: 0, answer: true, value: this.#owedAnswer });
-      this.#owedAnswer = undefined;
-    }
   }
 
   /** Adds a frame to the message. */
@@ -81,6 +77,11 @@ export class TunnelOutput implements StreamSender {
 
   /** The message as chunks in order, owned by the caller; null when it is empty. */
   takeMessage(): Uint8Array[] | null {
+    // Behind the bytes that it measures: those that the peer's credit, come with its question, has set free.
+    if (this.#owedAnswer !== undefined) {
+      this.send({ type: "PING", stream: 0, answer: true, value: this.#owedAnswer });
+      this.#owedAnswer = undefined;
+    }
     if (this.#chunkBytes === 0) {
       return null;
     }

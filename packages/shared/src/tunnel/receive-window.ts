@@ -1,6 +1,7 @@
 // What one side takes of a stream: positions received, consumed and acknowledged, and the credit that it gives.
 
 import { JitdbError } from "../errors.ts";
+import { tunnelLimits } from "./limits.ts";
 
 export class ReceiveWindow {
   readonly #stream: number;
@@ -44,9 +45,9 @@ export class ReceiveWindow {
     return this.unacknowledgedBytes * 4 >= this.#windowBytes;
   }
 
-  /** Half a window at a time: few WINDOW frames, and the sender never runs dry while one is under way. */
+  /** A quarter of a window at a time: few WINDOW frames, and three quarters under way while one comes. */
   get isCreditDue(): boolean {
-    return (this.#consumed + this.#windowBytes - this.#limit) * 2 >= this.#windowBytes;
+    return (this.#consumed + this.#windowBytes - this.#limit) * 4 >= this.#windowBytes;
   }
 
   /** Credit beyond that of the start, given or about to be: what the peer may send is what memory is needed for. */
@@ -100,15 +101,17 @@ export class ReceiveWindow {
 
   /**
    * Ends the measurement. If more than half of the window arrived in the round trip, the window may be what holds the sender back, and
-   * it grows towards twice the bandwidth-delay product, to its double at once and by `budgetBytes` at the most.
+   * it grows towards twice the bandwidth-delay product and one turn, since bytes come in turns; to its double at once and by `budgetBytes`
+   * at the most.
    * @param share of the round trip that the path itself takes; the rest is waiting in queues, which larger windows only lengthen
    */
   endSample(share: number, budgetBytes: number, maxWindowBytes: number): void {
     const sampleBytes = this.#received - this.#sampleStart;
     if (sampleBytes * 2 > this.#windowBytes) {
-      const wanted = Math.min(sampleBytes * 2 * share, this.#windowBytes * 2, maxWindowBytes);
-      const size = Math.min(Math.floor(wanted), this.#windowBytes + Math.max(0, budgetBytes));
-      this.#windowBytes = Math.max(this.#windowBytes, size);
+      const wanted = sampleBytes * 2 * share + tunnelLimits.turnDataBytes;
+      const size = Math.min(Math.floor(wanted), this.#windowBytes * 2, maxWindowBytes);
+      const budget = this.#windowBytes + Math.max(0, Math.floor(budgetBytes));
+      this.#windowBytes = Math.max(this.#windowBytes, Math.min(size, budget));
     }
   }
 

@@ -201,7 +201,7 @@ describe("a stream", () => {
     expect(typesOf(carry(pair.agent, pair.gateway))).toEqual(["data"]);
     pair.gateway.consumed(id, 60);
     expect(carry(pair.gateway, pair.agent)).toEqual([{ type: "writable", stream: id }]);
-    expect(typesOf(carry(pair.agent, pair.gateway))).toEqual(["pong", "data"]);
+    expect(typesOf(carry(pair.agent, pair.gateway))).toEqual(["data", "pong"]);
   });
 });
 

@@ -293,13 +293,14 @@ describe("receiving", () => {
     expect(codeOf(() => stream.receiveData(9, 1))).toBe("tunnel.protocol");
   });
 
-  it("gives new credit and an acknowledgement once half of the window is consumed", () => {
+  it("gives new credit and an acknowledgement once a quarter of the window is consumed", () => {
     const { stream, flush } = createOpenStream();
     stream.receiveData(0, 80);
-    stream.consumed(49);
     // A quarter of the window came, so that much need not be kept any longer.
     expect(flush()).toEqual(["ACK 80"]);
-    stream.consumed(1);
+    stream.consumed(24);
+    expect(flush()).toEqual([]);
+    stream.consumed(26);
     expect(flush()).toEqual(["WINDOW 150", "ACK 80"]);
     stream.receiveData(80, 70);
     expect(codeOf(() => stream.receiveData(150, 1))).toBe("tunnel.window_overrun");
