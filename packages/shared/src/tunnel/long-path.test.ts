@@ -162,10 +162,9 @@ describe("a bulk stream", () => {
     const options = { roundTripMs: 50, bytesPerMs: 1250, backlogBytes: 1_048_576 };
     const path = new Path(options);
     expect(steadyRate(path, path.open())).toBeGreaterThan(0.85 * options.bytesPerMs);
-    // Twice the product of bandwidth and delay and a turn, and a chunk that is written over it.
-    expect(path.most.keptBytes).toBeLessThan(
-      2 * options.roundTripMs * options.bytesPerMs + tunnelLimits.turnDataBytes + 2 * 16_384,
-    );
+    // Twice the product of bandwidth and delay and a turn is aimed at; a sample that is off by a message may double it. The cap is 16 MiB.
+    const product = options.roundTripMs * options.bytesPerMs;
+    expect(path.most.keptBytes).toBeLessThan(4 * product + 2 * tunnelLimits.turnDataBytes);
   });
 
   it("leaves a neighbour its share, and lets a keystroke pass at once", () => {
