@@ -6,9 +6,9 @@ import { createServer, type Server } from "node:net";
 import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { WebSocket } from "ws";
 import { PostgresFront } from "../../packages/cli/src/agent/postgres/front.ts";
 import { Tunnel, tunnelTimes } from "../../packages/cli/src/agent/tunnel.ts";
+import { FastWebSocket } from "../../packages/cli/src/network/fast-websocket.ts";
 import type { RunningPostgres } from "../support/postgres.ts";
 import { psql } from "./agent-fixture.ts";
 import { startTrustingPostgres } from "./cli.ts";
@@ -74,10 +74,10 @@ async function startServer(): Promise<void> {
   serverAddress = server.address;
 }
 
-function openWebSocket(address: string): Promise<WebSocket> {
+function openWebSocket(address: string): Promise<FastWebSocket> {
   return new Promise((resolve, reject) => {
     const url = `${address.replace("http", "ws")}/api/v1/tunnel`;
-    const socket = new WebSocket(url, ["jitdb.tunnel.v1"]);
+    const socket = new FastWebSocket(url, ["jitdb.tunnel.v1"]);
     socket.on("error", () =>
       reject(new JitdbError("server.unreachable", "Can't reach it: nothing listens there.")),
     );

@@ -6,10 +6,10 @@ import { connect, createServer, type Socket } from "node:net";
 import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { WebSocket } from "ws";
 import { frontLimits, PostgresFront } from "../../packages/cli/src/agent/postgres/front.ts";
 import type { StreamReceiver } from "../../packages/cli/src/agent/stream.ts";
 import { Tunnel, type TunnelTimes, tunnelTimes } from "../../packages/cli/src/agent/tunnel.ts";
+import { FastWebSocket } from "../../packages/cli/src/network/fast-websocket.ts";
 import { FakeServer } from "./fake-server.ts";
 
 let server: FakeServer;
@@ -58,9 +58,9 @@ function createTunnel(options: { times?: Partial<TunnelTimes>; token?: () => str
   return { tunnel: made, told };
 }
 
-function openWebSocket(address: string): Promise<WebSocket> {
+function openWebSocket(address: string): Promise<FastWebSocket> {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`${address.replace("http", "ws")}/api/v1/tunnel`, [
+    const socket = new FastWebSocket(`${address.replace("http", "ws")}/api/v1/tunnel`, [
       "jitdb.tunnel.v1",
     ]);
     socket.on("error", () => reject(new JitdbError("server.unreachable", "Can't reach it.")));

@@ -7,7 +7,7 @@ import type { Clock } from "@jitdb/shared/ids";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import type { AuthMap, GoAwayMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
 import { TunnelSession } from "@jitdb/shared/tunnel/session";
-import type { WebSocket } from "ws";
+import type { FastWebSocket } from "../network/fast-websocket.ts";
 import { type AgentStream, type StreamReceiver, toStreamError } from "./stream.ts";
 
 /** Limits of one WebSocket. */
@@ -50,11 +50,15 @@ export class TunnelLink {
   readonly #heartbeatMs: number;
   readonly #receivers = new Map<number, StreamReceiver>();
   /** Undefined between two WebSockets. */
-  #socket: WebSocket | undefined;
+  #socket: FastWebSocket | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #acknowledgements: NodeJS.Timeout | undefined;
   #silentHeartbeats = 0;
   #isFlushScheduled = false;
+  /** The WebSocket has enough to write. */
+  #isCongested = false;
+  /** Of all streams, since the beginning: how much their readers have taken. */
+  #consumedBytes = 0;
   #isEnded = false;
   /** What the next WebSocket resumes the tunnel with. */
   #ticket: HelloMap["ticket"];
@@ -62,7 +66,7 @@ export class TunnelLink {
   #goaway: GoAwayMap | undefined;
 
   /** Takes over an open, paused WebSocket and starts it. */
-  constructor(socket: WebSocket, options: LinkOptions) {
+  constructor(socket: FastWebSocket, options: LinkOptions) {
     this.#clock = options.clock;
     this.#events = options.events;
     this.#heartbeatMs = options.heartbeatMs ?? linkLimits.heartbeatMs;
@@ -81,7 +85,7 @@ export class TunnelLink {
   }
 
   /** Goes on with another open, paused WebSocket, after `lost`. */
-  attach(socket: WebSocket): void {
+  attach(socket: FastWebSocket): void {
     if (this.#ticket === undefined || this.#isEnded) {
       socket.terminate();
       return;
@@ -109,6 +113,7 @@ export class TunnelLink {
         return isWritable;
       },
       consumed: (byteCount) => {
+        this.#consumedBytes += byteCount;
         session.consumed(id, byteCount);
         this.#scheduleFlush();
       },
@@ -142,7 +147,7 @@ export class TunnelLink {
     this.#socket?.terminate();
   }
 
-  #bind(socket: WebSocket): void {
+  #bind(socket: FastWebSocket): void {
     this.#socket = socket;
     this.#silentHeartbeats = 0;
     socket.on("message", this.#receive);
@@ -157,7 +162,7 @@ export class TunnelLink {
     socket.resume();
   }
 
-  #unbind(): WebSocket | undefined {
+  #unbind(): FastWebSocket | undefined {
     clearInterval(this.#heartbeat);
     clearInterval(this.#acknowledgements);
     const socket = this.#socket;
@@ -193,8 +198,15 @@ export class TunnelLink {
       if (!isBinary) {
         throw new JitdbError("tunnel.protocol", "The server sent a text message on the tunnel.");
       }
+      const { memory } = this.#socket ?? {};
+      let isRead = true;
       for (const event of this.#session.receive(data as Buffer, this.#clock.now())) {
+        const before = this.#consumedBytes;
         this.#handle(event);
+        isRead &&= event.type !== "data" || this.#consumedBytes - before === event.bytes.byteLength;
+      }
+      if (isRead) {
+        memory?.giveBack(data as Buffer);
       }
       this.#scheduleFlush();
     } catch (thrown) {
@@ -280,18 +292,20 @@ export class TunnelLink {
   /** Sends what is due, as long as the WebSocket takes it; what stays in the session is bounded by its windows. */
   readonly #flush = (): void => {
     this.#isFlushScheduled = false;
+    this.#isCongested = false;
     const socket = this.#socket;
     while (socket !== undefined && hasRoom(socket)) {
       const chunks = this.#session.takeOutput();
       if (chunks === null) {
         return;
       }
-      socket.send(Buffer.concat(chunks), this.#onSent);
+      socket.sendChunks(chunks, this.#onSent);
     }
+    this.#isCongested = socket !== undefined;
   };
 
-  readonly #onSent = (error?: Error | null): void => {
-    if (!error) {
+  readonly #onSent = (): void => {
+    if (this.#isCongested) {
       this.#scheduleFlush();
     }
   };
@@ -318,6 +332,6 @@ export class TunnelLink {
   }
 }
 
-function hasRoom({ readyState, OPEN, bufferedAmount }: WebSocket): boolean {
+function hasRoom({ readyState, OPEN, bufferedAmount }: FastWebSocket): boolean {
   return readyState === OPEN && bufferedAmount < linkLimits.maxBufferedBytes;
 }

@@ -7,8 +7,8 @@ import { type ErrorCode, JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
 import type { NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
-import type { WebSocket } from "ws";
 import type { Authorization } from "../login/tokens.ts";
+import type { FastWebSocket } from "../network/fast-websocket.ts";
 import { TunnelLink } from "./link.ts";
 import { type Pending, pending } from "./pending.ts";
 import { type AgentStream, type OpenStream, type StreamReceiver, toStreamError } from "./stream.ts";
@@ -35,7 +35,7 @@ export const tunnelTimes = {
 
 export interface TunnelPorts {
   /** A new WebSocket to the tunnel's path: authorised, open, paused. */
-  readonly connect: () => Promise<WebSocket>;
+  readonly connect: () => Promise<FastWebSocket>;
   /** The present access token with a proof for the tunnel's handshake. */
   readonly authorize: () => Promise<Authorization>;
   readonly clock: Clock;
@@ -182,7 +182,7 @@ export class Tunnel {
     }
   }
 
-  #createLink(socket: WebSocket): TunnelLink {
+  #createLink(socket: FastWebSocket): TunnelLink {
     const link: TunnelLink = new TunnelLink(socket, {
       ...this.#ports,
       events: {

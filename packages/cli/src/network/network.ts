@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { getCACertificates } from "node:tls";
 import { JitdbError } from "@jitdb/shared/errors";
+import type { Inlet } from "@jitdb/shared/inlet";
 import { Agent, buildConnector, Client, fetch, type RequestInit, request } from "undici";
 import { refusePlainHttp } from "./address.ts";
 import { toConnectionError } from "./failure.ts";
@@ -49,16 +50,16 @@ export interface Network {
   /** One HTTP call. @throws JitdbError `server.unreachable`, `server.certificate`, `server.unsuitable` */
   call(call: HttpCall): Promise<HttpAnswer>;
   readonly fetch: Fetch;
-  /** Makes one connection for a WebSocket, the way HTTP would. */
-  readonly connect: buildConnector.connector;
+  /** Makes one connection for a WebSocket, the way HTTP would. It reads through `inlet`. */
+  connect(target: buildConnector.Options, inlet: Inlet, callback: buildConnector.Callback): void;
   close(): Promise<void>;
 }
 
 /** @throws JitdbError `usage.invalid` for a CA file that can't be read. */
 export async function openNetwork(options: NetworkOptions): Promise<Network> {
-  const connect = createConnector(options.proxy, await readAuthorities(options.caFile));
+  const authorities = await readAuthorities(options.caFile);
   const dispatcher = new Agent({
-    connect,
+    connect: createConnector(options.proxy, authorities),
     keepAliveTimeout: networkLimits.keepAliveMs,
     headersTimeout: networkLimits.answerTimeoutMs,
     bodyTimeout: networkLimits.answerTimeoutMs,
@@ -66,7 +67,8 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
     allowH2: false,
   });
   return {
-    connect,
+    connect: (target, inlet, callback) =>
+      createConnector(options.proxy, authorities, inlet)(target, callback),
     call: async ({ method, url, headers, body }) => {
       try {
         const answer = await request(url, {
@@ -98,13 +100,16 @@ export async function openNetwork(options: NetworkOptions): Promise<Network> {
 function createConnector(
   proxy: ProxySettings,
   authorities: string[] | undefined,
+  inlet?: Inlet,
 ): buildConnector.connector {
   const connectorOptions: buildConnector.BuildOptions = {
     timeout: networkLimits.connectTimeoutMs,
     allowH2: false,
     ...(authorities === undefined ? {} : { ca: authorities }),
   };
-  const direct = buildConnector(connectorOptions);
+  const toProxy = buildConnector(connectorOptions);
+  const direct =
+    inlet === undefined ? toProxy : buildConnector({ ...connectorOptions, onread: inlet.onread });
   const open = async (target: buildConnector.Options): Promise<buildConnector.Options> => {
     const url = new URL(`${target.protocol}//${target.host ?? target.hostname}`);
     refusePlainHttp(url);
@@ -113,11 +118,17 @@ function createConnector(
       return target;
     }
     const authority = `${url.hostname}:${url.port === "" ? "443" : url.port}`;
-    return { ...target, httpSocket: await connectThrough(through, authority, direct) };
+    return { ...target, httpSocket: await connectThrough(through, authority, toProxy) };
   };
   return (target, callback) => {
     open(target).then(
-      (opened) => direct(opened, callback),
+      (opened) =>
+        direct(opened, (...result: Parameters<buildConnector.Callback>) => {
+          if (result[1] !== null) {
+            inlet?.bind(result[1]);
+          }
+          callback(...result);
+        }),
       (error: Error) => callback(error, null),
     );
   };

@@ -1,11 +1,13 @@
 // Opens WebSockets to the server: events and tunnel. Same connector as HTTP, so same proxy, NO_PROXY and authorities.
 
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Clock } from "@jitdb/shared/ids";
-import { WebSocket } from "ws";
+import { Inlet } from "@jitdb/shared/inlet";
 import { toApiError } from "../api-error.ts";
 import type { Tokens } from "../login/tokens.ts";
 import { toConnectionError } from "./failure.ts";
+import { FastWebSocket } from "./fast-websocket.ts";
 import { type Network, networkLimits } from "./network.ts";
 
 export interface WebSocketOptions {
@@ -23,7 +25,7 @@ export type OpenWebSocket = (
   path: string,
   subprotocol: string,
   options?: WebSocketOptions,
-) => Promise<WebSocket>;
+) => Promise<FastWebSocket>;
 
 export interface WebSocketPorts {
   readonly server: string;
@@ -38,30 +40,52 @@ export async function openWebSocket(
   path: string,
   subprotocol: string,
   options: WebSocketOptions = {},
-): Promise<WebSocket> {
+): Promise<FastWebSocket> {
   const url = new URL(`${ports.server}${path}`);
   // The handshake is a GET of the https address, and that is what the proof names (RFC 9449 §4.2).
   const { accessToken, proof } = await ports.tokens.authorize("GET", url.href);
-  const socket = new WebSocket(url.href.replace(/^http/, "ws"), [subprotocol], {
+  const maxPayload = options.maxPayloadBytes ?? 1024 * 1024;
+  const inlet = new Inlet();
+  let carrier: Socket | undefined;
+  const socket = new FastWebSocket(url.href.replace(/^http/, "ws"), [subprotocol], {
     headers: { authorization: `DPoP ${accessToken.reveal()}`, dpop: proof },
     perMessageDeflate: false,
     followRedirects: false,
     handshakeTimeout: networkLimits.connectTimeoutMs,
-    maxPayload: options.maxPayloadBytes ?? 1024 * 1024,
-    createConnection: connectionOf(ports.network, url),
+    maxPayload,
+    createConnection: connectionOf(ports.network, url, inlet, (connected) => {
+      carrier = connected;
+    }),
   });
-  return await opened(socket, ports, url);
+  await opened(socket, ports, url);
+  if (carrier !== undefined) {
+    socket.takeOver(carrier, inlet, maxPayload);
+  }
+  return socket;
 }
 
 /** Node lets a request's connection come later, through a callback; the types of `ws` know only the older form. */
-function connectionOf(network: Network, url: URL) {
+function connectionOf(
+  network: Network,
+  url: URL,
+  inlet: Inlet,
+  onConnected: (socket: Socket) => void,
+) {
   const connect = (
     _options: unknown,
     callback: (error: Error | null, socket?: unknown) => void,
   ) => {
     network.connect(
       { hostname: bareHost(url), host: url.host, protocol: url.protocol, port: url.port },
-      (error, connected) => (error === null ? callback(null, connected) : callback(error)),
+      inlet,
+      (error, connected) => {
+        if (error !== null) {
+          callback(error);
+          return;
+        }
+        onConnected(connected);
+        callback(null, connected);
+      },
     );
   };
   return connect as unknown as typeof import("node:net").createConnection;
@@ -71,7 +95,7 @@ function bareHost(url: URL): string {
   return url.hostname.replace(/^\[(.+)\]$/, "$1");
 }
 
-function opened(socket: WebSocket, ports: WebSocketPorts, url: URL): Promise<WebSocket> {
+function opened(socket: FastWebSocket, ports: WebSocketPorts, url: URL): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (thrown: unknown) => reject(toConnectionError(thrown, url.origin));
     socket.once("error", fail);
@@ -89,7 +113,7 @@ function opened(socket: WebSocket, ports: WebSocketPorts, url: URL): Promise<Web
     socket.once("open", () => {
       socket.off("error", fail);
       socket.pause();
-      resolve(socket);
+      resolve();
     });
   });
 }

@@ -124,11 +124,22 @@ export class Relay implements StreamReceiver {
         this.#collectKey(this.#keys.add(bytes, segment));
       }
     }
-    this.#client.write(bytes, (failure) => {
-      if (!failure) {
+    let isConsumed = false;
+    const consumed = () => {
+      if (!isConsumed) {
+        isConsumed = true;
         this.#stream?.consumed(bytes.byteLength);
       }
+    };
+    this.#client.write(bytes, (failure) => {
+      if (!failure) {
+        consumed();
+      }
     });
+    if (this.#client.writableLength === 0 && !this.#client.destroyed) {
+      // The system has it all, and the memory is free for what comes next.
+      consumed();
+    }
   }
 
   #collectKey(body: Uint8Array | undefined): void {

@@ -7,9 +7,9 @@ import { connect as connectSocket, isIP, type Socket, type SocketConstructorOpts
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { JitdbError } from "@jitdb/shared/errors";
+import { Inlet } from "@jitdb/shared/inlet";
 import { encodeSslRequest } from "@jitdb/shared/postgres/startup";
 import type { DatabaseConfig } from "../../../config/config.ts";
-import { Inlet } from "./inlet.ts";
 
 export interface Connection {
   /** What messages go through. Errors after the connection was made come as its events. */
@@ -19,10 +19,7 @@ export interface Connection {
   readonly isEncrypted: boolean;
   /** Hash of the server's certificate, for channel binding; absent without TLS. */
   readonly serverEndPoint?: Uint8Array | undefined;
-  /**
-   * Gives what comes from now on to `take`, in order; before, it comes as the socket's `data` events. The bytes stand in
-   * memory that the next read uses again: whoever keeps some copies them before `take` returns.
-   */
+  /** As {@link Inlet.read}. */
   read(take: (bytes: Uint8Array) => void): void;
 }
 
