@@ -2,6 +2,7 @@
 
 import { EventEmitter, once } from "node:events";
 import type { JitdbError } from "@jitdb/shared/errors";
+import { Secret } from "@jitdb/shared/secret";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import { decodeFrames, encodeFrame, type Frame } from "@jitdb/shared/tunnel/frame";
 import {
@@ -11,7 +12,7 @@ import {
   type OpenMap,
   type ResetMap,
 } from "@jitdb/shared/tunnel/maps";
-import type { Carrier, Pipe } from "./carriers.ts";
+import type { Carrier, Connection, Pipe } from "./carriers.ts";
 import { Endpoint } from "./endpoint.ts";
 
 export const openMap: OpenMap = {
@@ -25,21 +26,17 @@ export class RawPeer {
   /** The end under test. */
   readonly endpoint: Endpoint;
   readonly events: TunnelEvent[] = [];
-  readonly frames: Frame[] = [];
-  readonly #pipe: Pipe;
+  /** What came on this connection, and on the one before. */
+  frames: Frame[] = [];
+  oldFrames: Frame[] = [];
+  #pipe: Pipe;
   readonly #came = new EventEmitter();
 
   private constructor(endpoint: Endpoint, pipe: Pipe) {
     this.endpoint = endpoint;
     this.#pipe = pipe;
     endpoint.onEvent = (event) => this.#hear(event);
-    pipe.listen({
-      message: (message) => {
-        this.frames.push(...decodeFrames(message));
-        this.#came.emit("frames");
-      },
-      closed: () => undefined,
-    });
+    this.#listen(pipe);
   }
 
   /** Speaks to a gateway or an agent; both HELLOs are exchanged, ours with `more`. */
@@ -48,18 +45,31 @@ export class RawPeer {
     role: "agent" | "gateway",
     more: Partial<HelloMap> = {},
   ): Promise<RawPeer> {
-    const connection = await carrier.connect();
-    if (connection === undefined) {
-      throw new Error("There is no connection.");
-    }
+    const connection = await connect(carrier);
     const endpoint = new Endpoint({ role, software: "tested" });
     const peer = new RawPeer(endpoint, role === "gateway" ? connection.agent : connection.gateway);
     endpoint.bind(role === "gateway" ? connection.gateway : connection.agent);
-    const hello = { version: 1, software: "raw", windowBytes: 65_536, ...more };
-    peer.send({ type: "HELLO", stream: 0, payload: encodeMap("HELLO", hello) });
+    peer.#hello(more);
     await peer.frame("HELLO");
     await peer.settle();
     return peer;
+  }
+
+  /** As an agent, goes on with another connection, and announces so many streams. */
+  async resume(carrier: Carrier, streams: number, { keepsOld = false } = {}): Promise<void> {
+    const connection = await connect(carrier);
+    const old = this.#pipe;
+    this.oldFrames = this.frames;
+    this.frames = [];
+    this.#pipe = connection.agent;
+    this.#listen(connection.agent);
+    const ticket = new Secret("ticket");
+    this.endpoint.attach(connection.gateway, { ticket: { value: ticket, parkedMs: 1000 } });
+    this.#hello({ resume: { ticket, streams } });
+    if (!keepsOld) {
+      old.cut();
+    }
+    await this.frame("HELLO");
   }
 
   /** Sends frames in one message. */
@@ -120,10 +130,34 @@ export class RawPeer {
     this.#pipe.cut();
   }
 
+  #hello(more: Partial<HelloMap>): void {
+    const hello = { version: 1, software: "raw", windowBytes: 65_536, ...more };
+    this.send({ type: "HELLO", stream: 0, payload: encodeMap("HELLO", hello) });
+  }
+
+  #listen(pipe: Pipe): void {
+    const frames = this.frames;
+    pipe.listen({
+      message: (message) => {
+        frames.push(...decodeFrames(message));
+        this.#came.emit("frames");
+      },
+      closed: () => undefined,
+    });
+  }
+
   #hear(event: TunnelEvent): void {
     this.events.push(event);
     if (event.type === "open") {
       this.endpoint.do((session) => session.opened(event.stream, { session: "ses_1" }));
     }
   }
+}
+
+async function connect(carrier: Carrier): Promise<Connection> {
+  const connection = await carrier.connect();
+  if (connection === undefined) {
+    throw new Error("There is no connection.");
+  }
+  return connection;
 }

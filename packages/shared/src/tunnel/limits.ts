@@ -19,13 +19,13 @@ export const tunnelLimits = {
   /** The most credit of one stream that a peer may give. */
   maxWindowBytes: 16_777_216,
   /** Credit that all streams of a tunnel have together beyond what they began with. */
-  growthBytes: 20_971_520,
+  growthBytes: 16_777_216,
   /** A shorter round trip counts as this long where windows are measured. */
   leastRoundTripMs: 10,
   /** DATA frames of a tunnel that may wait for their reader at once: each costs memory beside its bytes. */
-  maxUnreadFrames: 65_536,
+  maxUnreadFrames: 32_768,
   /** Memory for all streams that a sender keeps, unsent or not acknowledged; above it, streams with more than their share wait. */
-  maxKeptBytes: 12_582_912,
+  maxKeptBytes: 10_485_760,
   /** What each written chunk counts as beside its bytes. */
   chunkCostBytes: 128,
   /** Streams with no more than this to send go before the others. */
