@@ -25,6 +25,7 @@ import { postgresEngine } from "../../packages/server/src/engines/postgres/engin
 import { Gateway } from "../../packages/server/src/gateway/gateway.ts";
 import { type GatewayLimits, gatewayLimits } from "../../packages/server/src/gateway/limits.ts";
 import type { GrantUser } from "../../packages/server/src/gateway/sessions/open-session.ts";
+import { FastWebSocket } from "../../packages/server/src/http/websockets/fast-websocket.ts";
 import type { Credentials } from "../../packages/server/src/identity/authenticator.ts";
 import type { Caller } from "../../packages/server/src/identity/caller.ts";
 import { createLogger } from "../../packages/server/src/logger.ts";
@@ -146,13 +147,17 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
     },
     limits,
   );
-  const door = new WebSocketServer({ host: "127.0.0.1", port: 0, maxPayload: 1_048_576 });
+  const door = new WebSocketServer({
+    WebSocket: FastWebSocket,
+    ...{ host: "127.0.0.1", port: 0, maxPayload: 1_048_576 },
+  });
   await once(door, "listening");
   closers.add(() => door.close());
   closers.add(() => gateway.close("the test is over"));
   const url = `ws://127.0.0.1:${(door.address() as AddressInfo).port}`;
   const callers: Caller[] = [];
-  door.on("connection", (ws, { url: path = "" }) => {
+  door.on("connection", (ws, { url: path = "", socket }) => {
+    ws.takeOver(socket, 1_048_576);
     gateway.accept(ws, callers[Number(path.slice(1))] ?? access.caller("alice"));
   });
 

@@ -4,13 +4,13 @@ import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock, DeviceId, GrantId, PersonId, Random } from "@jitdb/shared/ids";
 import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { Logger } from "pino";
-import type { WebSocket } from "ws";
 import type { Journal } from "../audit/journal.ts";
 import type { SessionEnd } from "../audit/record.ts";
 import type { Masker } from "../audit/statements/masker.ts";
 import type { Bus } from "../bus.ts";
 import type { Config } from "../config/config.ts";
 import type { Engine } from "../engines/engine.ts";
+import type { FastWebSocket } from "../http/websockets/fast-websocket.ts";
 import type { Authenticator } from "../identity/authenticator.ts";
 import type { Caller } from "../identity/caller.ts";
 import type { Store } from "../store/store.ts";
@@ -94,7 +94,7 @@ export class Gateway {
   }
 
   /** Takes over an upgraded WebSocket, which carries one tunnel of the caller: a new one, or one that lost its last WebSocket. */
-  accept(ws: WebSocket, caller: Caller): void {
+  accept(ws: FastWebSocket, caller: Caller): void {
     this.#ticks ??= setInterval(() => this.#tick(), this.#limits.tickMs).unref();
     const tunnel = new Tunnel(ws, caller, this.#tunnelPorts);
     this.#tunnels.add(tunnel);

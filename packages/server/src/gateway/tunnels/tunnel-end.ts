@@ -9,7 +9,7 @@ import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel
 import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import { readResumeTicket } from "@jitdb/shared/tunnel/resumption";
 import { TunnelSession } from "@jitdb/shared/tunnel/session";
-import type { WebSocket } from "ws";
+import type { FastWebSocket } from "../../http/websockets/fast-websocket.ts";
 import { version } from "../../version.ts";
 import type { Sender, Turn } from "../turn.ts";
 import { type StreamCarrier, StreamEnd } from "./stream-end.ts";
@@ -27,7 +27,7 @@ export interface TunnelEndOptions {
 
 /** A WebSocket whose first message asks for another tunnel. */
 export interface Arrival {
-  readonly ws: WebSocket;
+  readonly ws: FastWebSocket;
   readonly message: Uint8Array;
   readonly ticket: Secret;
 }
@@ -69,7 +69,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
   readonly #owner: TunnelOwner;
   readonly #streams = new Map<number, StreamEnd>();
   /** Undefined while parked. */
-  #ws: WebSocket | undefined;
+  #ws: FastWebSocket | undefined;
   /** The first message of the first WebSocket is here: until then nothing is said, because it may ask for another tunnel. */
   #hasHeard = false;
   #pings: NodeJS.Timeout | undefined;
@@ -82,7 +82,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
   #roundTripMs: number | undefined;
 
   constructor(
-    ws: WebSocket,
+    ws: FastWebSocket,
     ticket: HelloMap["ticket"],
     ports: { readonly turn: Turn; readonly clock: Clock; readonly memory: RecycledMemory },
     options: TunnelEndOptions,
@@ -187,7 +187,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
     setTimeout(() => ws.terminate(), timing.closeAfterMs).unref();
   }
 
-  #bind(ws: WebSocket): void {
+  #bind(ws: FastWebSocket): void {
     this.#ws = ws;
     ws.on("message", this.#onMessage);
     // What a peer does wrong below the protocol (frames, UTF-8, size); its close follows.
@@ -213,21 +213,17 @@ export class TunnelEnd implements Sender, StreamCarrier {
     // The listener for errors stays: a socket without one would end the process.
   }
 
-  #sendMessage(ws: WebSocket): boolean {
+  #sendMessage(ws: FastWebSocket): boolean {
     const chunks = this.session.takeOutput();
     if (chunks === null) {
       return false;
     }
-    const message = this.memory.join(chunks);
-    ws.send(message, () => {
-      this.memory.giveBack(message);
-      this.#onSent(ws);
-    });
+    ws.sendChunks(chunks, () => this.#onSent(ws));
     return true;
   }
 
   /** Called for each message that was written; a failure ends in the WebSocket's close. */
-  #onSent(ws: WebSocket): void {
+  #onSent(ws: FastWebSocket): void {
     if (this.#isCongested && ws.bufferedAmount * 2 <= this.#options.maxBufferedBytes) {
       this.#isCongested = false;
       this.schedule();

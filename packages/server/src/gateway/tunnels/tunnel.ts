@@ -5,9 +5,9 @@ import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
 import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { Logger } from "pino";
-import type { WebSocket } from "ws";
 import type { Journal } from "../../audit/journal.ts";
 import type { AuditEvent } from "../../audit/record.ts";
+import type { FastWebSocket } from "../../http/websockets/fast-websocket.ts";
 import type { Authenticator } from "../../identity/authenticator.ts";
 import type { Caller } from "../../identity/caller.ts";
 import { RateLimit } from "../../rate-limit.ts";
@@ -50,7 +50,7 @@ export class Tunnel implements TunnelOwner, Parkable {
   #parkedAt: number | undefined;
   #isAuthenticating = false;
 
-  constructor(ws: WebSocket, caller: Caller, ports: TunnelPorts) {
+  constructor(ws: FastWebSocket, caller: Caller, ports: TunnelPorts) {
     const { clock, limits, random } = ports;
     this.#id = `tun_${randomBase32(random, 12)}`;
     this.#ports = ports;

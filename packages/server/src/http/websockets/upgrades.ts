@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { Logger } from "pino";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocketServer, type Server as WebSocketServerOf } from "ws";
 import type { Journal } from "../../audit/journal.ts";
 import type { Authenticator } from "../../identity/authenticator.ts";
 import type { Caller } from "../../identity/caller.ts";
@@ -15,6 +15,7 @@ import { type Rate, RateLimit } from "../../rate-limit.ts";
 import { calledUrl } from "../authentication.ts";
 import type { TrustedProxies } from "../proxies.ts";
 import { refuse } from "../refusal.ts";
+import { FastWebSocket } from "./fast-websocket.ts";
 
 /** One kind of connection. */
 export interface WebSocketEndpoint {
@@ -24,7 +25,7 @@ export interface WebSocketEndpoint {
   /** Connections of one person at a time. */
   readonly maxPerPerson: number;
   /** Takes over the open connection. */
-  accept(socket: WebSocket, caller: Caller): void;
+  accept(socket: FastWebSocket, caller: Caller): void;
 }
 
 export interface UpgradePorts {
@@ -87,7 +88,7 @@ class Door {
   readonly #endpoint: WebSocketEndpoint;
   readonly #ports: UpgradePorts;
   readonly #connections = new Map<string, number>();
-  readonly #webSockets: WebSocketServer;
+  readonly #webSockets: WebSocketServerOf<typeof FastWebSocket>;
   /** SECURITY: nobody without a login may fill the journal's disk, which would stop everybody's statements. */
   readonly #strangers: RateLimit;
   #unrecorded = 0;
@@ -98,6 +99,7 @@ class Door {
     this.#strangers = new RateLimit(strangerRecords, ports.clock);
     this.#webSockets = new WebSocketServer({
       noServer: true,
+      WebSocket: FastWebSocket,
       clientTracking: false,
       // SECURITY: a few compressed bytes could otherwise unfold to the message limit again and again.
       perMessageDeflate: false,
@@ -148,6 +150,7 @@ class Door {
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#count(caller.personId, 1);
       webSocket.once("close", () => this.#count(caller.personId, -1));
+      webSocket.takeOver(socket, this.#endpoint.maxMessageBytes);
       this.#endpoint.accept(webSocket, caller);
     });
   }
