@@ -1,5 +1,6 @@
 // The tunnel: frames, and a session of either role with a peer that sends mutated messages of a real one.
 
+import { Secret } from "@jitdb/shared/secret";
 import { decodeFrames, encodeFrame } from "@jitdb/shared/tunnel/frame";
 import { tunnelLimits } from "@jitdb/shared/tunnel/limits";
 import { TunnelSession } from "@jitdb/shared/tunnel/session";
@@ -12,6 +13,7 @@ type Role = "agent" | "gateway";
 
 const windowBytes = 512;
 const maxStreams = 3;
+const ticket = { value: new Secret("ticket"), parkedMs: 1000 };
 
 export const tunnelTarget: Target = {
   name: "tunnel",
@@ -26,7 +28,9 @@ export const tunnelTarget: Target = {
       const end = new End(role);
       for (const { kind, bytes } of input) {
         checkFrames(bytes);
-        if (kind !== role) {
+        if (kind === "cut") {
+          end.reconnect();
+        } else if (kind !== role) {
           end.receive(bytes);
         }
       }
@@ -34,16 +38,24 @@ export const tunnelTarget: Target = {
   },
 };
 
-/** Messages of two real sessions, with who sent them. */
+/** Messages of two real sessions, with who sent them, and where their WebSocket was lost with what was under way. */
 function conversation(dice: Dice): Input {
   const ends = { agent: new End("agent"), gateway: new End("gateway") };
   const steps: Step[] = [];
   for (let round = dice.between(2, 12); round > 0; round -= 1) {
     for (const [from, to] of [["agent", "gateway"] as const, ["gateway", "agent"] as const]) {
       ends[from].act(dice);
-      for (const message of ends[from].send()) {
+      const sent = ends[from].send();
+      const isCut = dice.oneIn(6);
+      const arrived = isCut ? sent.slice(0, dice.below(sent.length + 1)) : sent;
+      for (const message of arrived) {
         steps.push(step(from, message));
         ends[to].receive(message);
+      }
+      if (isCut) {
+        steps.push(step("cut"));
+        ends[from].reconnect();
+        ends[to].reconnect();
       }
     }
   }
@@ -109,20 +121,36 @@ class End {
 
   constructor(role: Role) {
     this.#role = role;
-    this.#session = new TunnelSession({ role, software: role, windowBytes, maxStreams });
+    this.#session = new TunnelSession({
+      role,
+      software: role,
+      windowBytes,
+      maxWindowBytes: windowBytes,
+      maxStreams,
+      ...(role === "gateway" ? { ticket } : {}),
+    });
+  }
+
+  /** Its WebSocket is lost, and there is another. */
+  reconnect(): void {
+    this.#session.detach();
+    const isAgent = this.#role === "agent";
+    const code = codeOf(() =>
+      this.#session.attach(isAgent ? { resume: ticket.value } : { ticket }),
+    );
+    holds((code !== undefined) === this.#hasFailed, "A session that lives does not go on", code);
   }
 
   /** Something that the driver does of itself. */
   act(dice: Dice): void {
     const id = dice.pick([1, ...this.#open.keys()]);
-    const isOpen = this.#open.has(id);
     const actions: readonly (() => unknown)[] = [
       () => this.#role === "agent" && this.#openStream(),
-      () => isOpen && this.#session.write(id, dice.bytes(dice.between(1, 900))),
-      () => isOpen && this.#session.write(id, dice.bytes(dice.between(1, 30))),
-      () => isOpen && this.#consume(id),
-      () => isOpen && dice.oneIn(3) && this.#session.close(id),
-      () => isOpen && dice.oneIn(5) && this.#reset(id),
+      () => this.#open.has(id) && this.#session.write(id, dice.bytes(dice.between(1, 900))),
+      () => this.#open.has(id) && this.#session.write(id, dice.bytes(dice.between(1, 30))),
+      () => this.#open.has(id) && this.#consume(id),
+      () => this.#open.has(id) && dice.oneIn(3) && this.#session.close(id),
+      () => this.#open.has(id) && dice.oneIn(5) && this.#reset(id),
       () => this.#isGreeted && this.#session.ping(0),
       () => dice.oneIn(9) && this.#session.goAway({ code: "tunnel.going_away", message: "bye" }),
     ];
