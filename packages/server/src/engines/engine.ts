@@ -108,7 +108,7 @@ export interface Session {
   readonly closed: Promise<SessionSummary>;
   /** Begins to relay. */
   start(): void;
-  /** Bytes of the client; the session keeps them until it says `consumed`. */
+  /** Bytes of the client, the caller's again when this returns; the session has room for as many more when it says `consumed`. */
   receive(bytes: Uint8Array): void;
   /** The client takes bytes again. */
   resume(): void;

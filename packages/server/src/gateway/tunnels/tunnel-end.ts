@@ -263,6 +263,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
         this.#take(event);
       }
     }
+    this.#ws?.memory.giveBack(data);
     // WINDOW, ACK and PING answers.
     this.schedule();
   };

@@ -3,6 +3,7 @@ import { MessageWalker } from "@jitdb/shared/postgres/decoder";
 import { encodeQuery, encodeReadyForQuery } from "@jitdb/shared/postgres/encoder";
 import { frontendMessages } from "@jitdb/shared/postgres/messages";
 import { encodeMessage } from "@jitdb/shared/postgres/writer";
+import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import { describe, expect, test } from "vitest";
 import { Intake } from "./intake.ts";
 import { OwedAnswers } from "./owed-answers.ts";
@@ -18,7 +19,7 @@ function createIntake(refuses = false) {
     },
     received: () => undefined,
   };
-  return new Intake(observer, new OwedAnswers());
+  return new Intake(observer, new OwedAnswers(), new RecycledMemory());
 }
 
 describe("whether a goodbye may follow what was passed on", () => {
@@ -65,7 +66,7 @@ function start() {
     },
     received: () => undefined,
   };
-  const intake = new Intake(observer, owed);
+  const intake = new Intake(observer, owed, new RecycledMemory());
   const answer = () => {
     const chunk = encodeReadyForQuery("transaction");
     const walker = new MessageWalker("backend");
@@ -98,7 +99,10 @@ describe("what passes", () => {
           [first, second],
           [second, stream.length],
         ] as const) {
-          intake.push(stream.subarray(from, to));
+          const piece = Buffer.from(stream.subarray(from, to));
+          intake.push(piece);
+          // Memory of the next message: whoever kept some of it would now pass something else on.
+          piece.fill(0xee);
         }
         for (const count of [1, 2, 3]) {
           passed.push(taken());

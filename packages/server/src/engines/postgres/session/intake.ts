@@ -3,6 +3,7 @@
 
 import { MessageWalker, type Segment } from "@jitdb/shared/postgres/decoder";
 import { frontendMessages } from "@jitdb/shared/postgres/messages";
+import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { Observer } from "../observer/observer.ts";
 import type { OwedAnswers } from "./owed-answers.ts";
 
@@ -19,6 +20,7 @@ interface Held {
 export class Intake {
   readonly #observer: Pick<Observer, "client" | "received">;
   readonly #owed: OwedAnswers;
+  readonly #memory: RecycledMemory;
   readonly #walker = new MessageWalker("frontend", copyData);
   /** Observed, and waiting for its records. */
   #pending: Uint8Array[] = [];
@@ -27,9 +29,14 @@ export class Intake {
   #isPendingWhole = true;
   #hasPassedWhole = true;
 
-  constructor(observer: Pick<Observer, "client" | "received">, owed: OwedAnswers) {
+  constructor(
+    observer: Pick<Observer, "client" | "received">,
+    owed: OwedAnswers,
+    memory: RecycledMemory,
+  ) {
     this.#observer = observer;
     this.#owed = owed;
+    this.#memory = memory;
   }
 
   /**
@@ -41,19 +48,21 @@ export class Intake {
   }
 
   /**
-   * Takes bytes over; they stay here until they may be written.
+   * Reads bytes, and keeps a copy until they may be written.
    * @throws JitdbError for what is no PostgreSQL, or can't be recorded; nothing may be pushed then any more
    */
   push(bytes: Uint8Array): void {
+    // The walker stands in what is held back, and goes on there.
+    const lasting = this.#isOneByOne ? bytes.slice() : bytes;
     if (this.#held === undefined) {
-      this.#walker.push(bytes);
-      this.#walk(bytes, this.#walker.next(), 0);
+      this.#walker.push(lasting);
+      this.#walk(lasting, this.#walker.next(), 0);
     } else {
-      this.#held.behind.push(bytes);
+      this.#held.behind.push(lasting);
     }
   }
 
-  /** The bytes that may be written when their records are; each is given once. */
+  /** The bytes that may be written when their records are; each is given once, in memory to be given back. */
   takePending(): readonly Uint8Array[] {
     const pending = this.#pending;
     this.#pending = [];
@@ -106,7 +115,7 @@ export class Intake {
     if (end > start) {
       this.#isPendingWhole =
         this.#held === undefined ? this.#walker.isAtEnd : this.#held.part.carried.length === 0;
-      this.#pending.push(bytes.subarray(start, end));
+      this.#pending.push(this.#memory.copy(bytes.subarray(start, end)));
     }
   }
 }

@@ -12,6 +12,7 @@ import {
 } from "@jitdb/shared/postgres/encoder";
 import { bulkMessages } from "@jitdb/shared/postgres/messages";
 import { encodeEnd, encodeWarning } from "@jitdb/shared/postgres/native-error";
+import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { SessionEnd } from "../../../audit/record.ts";
 import type { Forwarder } from "../../../gateway/turn.ts";
 import type {
@@ -36,6 +37,9 @@ const timing = {
   /** An idle server closes its side of an ended session within this, or we do. */
   closeAfterMs: 250,
 } as const;
+
+/** Where clients' bytes wait for their records. */
+const memory = new RecycledMemory();
 
 export interface RelayOptions {
   readonly request: SessionRequest;
@@ -85,7 +89,7 @@ export class Relay implements Session, Forwarder {
     this.#ports = ports;
     this.#client = request.client;
     this.#observer = observer;
-    this.#intake = new Intake(observer, this.#owed);
+    this.#intake = new Intake(observer, this.#owed, memory);
     this.#connection = login.connection;
     this.#socket = login.connection.socket;
     this.#key = login.key;
@@ -143,7 +147,7 @@ export class Relay implements Session, Forwarder {
     socket.cork();
     for (const bytes of this.#intake.takePending()) {
       this.#unconsumed += bytes.length;
-      socket.write(bytes);
+      socket.write(bytes, () => memory.giveBack(bytes));
     }
     socket.uncork();
     this.#observer.forwarded();
