@@ -53,7 +53,7 @@ export class Intake {
    */
   push(bytes: Uint8Array): void {
     // The walker stands in what is held back, and goes on there.
-    const lasting = this.#isOneByOne ? bytes.slice() : bytes;
+    const lasting = this.#isOneByOne ? new Uint8Array(bytes) : bytes;
     if (this.#held === undefined) {
       this.#walker.push(lasting);
       this.#walk(lasting, this.#walker.next(), 0);
