@@ -151,6 +151,7 @@ export class Scene {
         .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>")
         .replaceAll(/\buntil \d\d:\d\d/g, "until <time>")
         .replaceAll(/\b(?:\d+[dhms])+ left/g, "<time> left")
+        .replaceAll(/\bafter \d+\.\d s/g, "after <time>")
         .trimEnd()
     );
   }

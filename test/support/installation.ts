@@ -57,16 +57,25 @@ export class Person {
   readonly home: string;
   readonly password: string;
   readonly browser = new Browser();
+  readonly #env: Readonly<Record<string, string>>;
 
-  constructor(name: string, home: string, password: string) {
+  /** @param env variables of everything that this person runs */
+  constructor(
+    name: string,
+    home: string,
+    password: string,
+    env: Readonly<Record<string, string>> = {},
+  ) {
     this.name = name;
     this.home = home;
     this.password = password;
+    this.#env = env;
   }
 
   /** Runs `jitdb …` to its end. */
   async run(args: readonly string[], options: Partial<ProgramOptions> = {}): Promise<Ended> {
-    return await runProgram("jitdb", args, { home: this.home, ...options });
+    const env = { ...this.#env, ...options.env };
+    return await runProgram("jitdb", args, { home: this.home, ...options, env });
   }
 
   /** Runs `jitdb …`, which has to end well, and gives what it printed. */
@@ -80,7 +89,8 @@ export class Person {
 
   /** Starts `jitdb …` and leaves it running; the caller ends it. */
   start(args: readonly string[], options: Partial<ProgramOptions> = {}): Child {
-    return startProgram("jitdb", args, { home: this.home, ...options });
+    const env = { ...this.#env, ...options.env };
+    return startProgram("jitdb", args, { home: this.home, ...options, env });
   }
 
   /** Runs `jitdb login`, and confirms the code in the browser. */

@@ -6,6 +6,7 @@ import { endedByPerson, type ListeningAgent, openDoors, startAgent } from "../ag
 import type { GrantWatch } from "../agent/grant-watch.ts";
 import { stablePort } from "../agent/listener.ts";
 import { type LocalPassword, openLocalPassword } from "../agent/local-password.ts";
+import { tellOfNetwork } from "../agent/network-words.ts";
 import { usableGrant } from "../agent/usable-grant.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
@@ -63,10 +64,8 @@ export async function runConnect(context: Context, options: ConnectOptions): Pro
   const interruption = context.interruption();
   const shown: { status?: Status } = {};
   const say = (text: string) => (shown.status ?? terminal).say(text);
-  const agent = await startAgent(context, grant, {
-    lost: ({ message }, isKept) => say(sayLost(message, isKept)),
-    restored: (awayMs, lostSessions) => say(sayRestored(awayMs, lostSessions)),
-  });
+  const network = tellOfNetwork(say, "open sessions have ended");
+  const agent = await startAgent(context, grant, network);
   const port = options.port ?? stablePort(home, server, grant.database);
   let doors: ListeningAgent;
   try {
@@ -82,19 +81,6 @@ export async function runConnect(context: Context, options: ConnectOptions): Pro
   status.stop();
   await doors.shut(end ?? endedByPerson());
   finish(terminal, doors.watch, end, options.json);
-}
-
-function sayLost(message: string, isKept: boolean): string {
-  return isKept
-    ? "Connection lost, resuming…"
-    : line`${message} Trying again; open sessions have ended.`;
-}
-
-function sayRestored(awayMs: number, lostSessions: number): string {
-  const back = `Back after ${(awayMs / 1000).toFixed(1)} s.`;
-  return lostSessions === 0
-    ? back
-    : `${back} ${lostSessions} open session${lostSessions === 1 ? "" : "s"} could not go on.`;
 }
 
 function showReady(

@@ -95,7 +95,16 @@ describe("jitdb approve", () => {
   it("tells how many approvals are missing", async () => {
     const approvals = {
       needed: 2,
-      given: [{ person: "bob", at: "2026-11-23T12:00:00.000Z", comment: "" }],
+      given: [
+        {
+          person: "bob",
+          at: "2026-11-23T12:00:00.000Z",
+          comment: "",
+          durationSeconds: 1800,
+          profile: null,
+        },
+      ],
+      stages: [{ name: null, groups: ["dba"], missing: 1 }],
       groups: ["dba"],
     };
     const api = recordingApi([], { approve: () => Promise.resolve(sampleRequest({ approvals })) });

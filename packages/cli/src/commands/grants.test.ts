@@ -67,7 +67,16 @@ function detailOf(
       approvals: {
         needed: 1,
         groups: ["dba"],
-        given: [{ person: "bob", at: instant(-120), comment: "go" }],
+        stages: [{ name: null, groups: ["dba"], missing: 0 }],
+        given: [
+          {
+            person: "bob",
+            at: instant(-120),
+            comment: "go",
+            durationSeconds: 1800,
+            profile: null,
+          },
+        ],
       },
     }),
     userName: "jit_a_alice_1",

@@ -7,6 +7,7 @@ import { Secret } from "@jitdb/shared/secret";
 import { execa } from "execa";
 import { addressesOf } from "../agent/addresses.ts";
 import { endedByPerson, type ListeningAgent, openPrivateDoor, startAgent } from "../agent/agent.ts";
+import { tellOfNetwork } from "../agent/network-words.ts";
 import { usableGrant } from "../agent/usable-grant.ts";
 import type { CommandModule } from "../command-list.ts";
 import type { Context } from "../context.ts";
@@ -62,9 +63,11 @@ export async function runPsql(context: Context, options: PsqlOptions): Promise<v
     });
   }
   const grant = await usableGrant(context, options.database);
-  const agent = await startAgent(context, grant, {
-    lost: ({ message }) => terminal.say(line`${message} Trying again; reconnect with \\c.`),
-  });
+  const network = tellOfNetwork(
+    (text) => terminal.say(text),
+    "its session has ended: reconnect with \\c",
+  );
+  const agent = await startAgent(context, grant, network);
   let doors: ListeningAgent;
   try {
     // The socket asks for no password, and there is no other door: this one is never used.

@@ -4,6 +4,7 @@ import { open } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { JitdbError } from "@jitdb/shared/errors";
 import { type Agent, endedByPerson, startAgent } from "../agent/agent.ts";
+import { tellOfNetwork } from "../agent/network-words.ts";
 import { pending } from "../agent/pending.ts";
 import { usableGrant } from "../agent/usable-grant.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
@@ -72,9 +73,14 @@ export function parseSql(args: readonly string[], options: CommandOptions): SqlO
 export async function runSql(context: Context, options: SqlOptions): Promise<void> {
   const grant = await usableGrant(context, options.database);
   const farewell = pending<JitdbError>();
+  const network = tellOfNetwork((text) => context.terminal.say(text), "its session has ended");
   const agent = await startAgent(context, grant, {
+    ...network,
     // A bare cut says nothing that the session's own end does not.
-    lost: (error) => error.code === "tunnel.lost" || farewell.resolve(error),
+    lost: (error, isKept) =>
+      isKept
+        ? network.lost(error, isKept)
+        : error.code === "tunnel.lost" || farewell.resolve(error),
   });
   try {
     const { person: user, databaseName: database } = grant;

@@ -401,4 +401,7 @@ export class TunnelSession {
   }
 }
 
-const lostStream = { code: "tunnel.lost", message: "The other side has lost this connection." };
+const lostStream = {
+  code: "tunnel.lost",
+  message: "The connection was lost and could not be resumed.",
+};
