@@ -259,6 +259,7 @@ function liveGrant(): GrantView {
     endedBy: null,
     user: "ready",
     userProblem: null,
+    review: null,
     openSessions: 0,
     traces: "pending",
     drainingUntil: null,

@@ -15,7 +15,7 @@ export type Grant = Selectable<Tables["grants"]>;
 /**
  * The grant, if the caller may open a session with it at this moment. The store decides, never the token alone.
  * The grant's own device will do, and every other confirmed device of the same person.
- * @throws JitdbError `grant.unknown` for no grant or somebody else's, `grant.expired`, `grant.revoked`,
+ * @throws JitdbError `grant.unknown` for no grant or somebody else's, `grant.not_started`, `grant.expired`, `grant.revoked`,
  * `device.unconfirmed`, `login.disabled`, `login.expired` for a revoked device
  * @param kind a cancel may still reach what a soft end lets finish
  */
@@ -42,6 +42,14 @@ export async function authorizeOpen(
   const hasEnded = kind === "session" ? grant.end !== null : grant.end === "revoked";
   if (hasEnded || clock.now() >= usableUntil(grant, kind)) {
     throw endedError(grant);
+  }
+  // The user is made at the start, and the clock decides for every stream anew.
+  if (clock.now() < grant.starts_at) {
+    const startsAt = new Date(grant.starts_at).toISOString();
+    throw new JitdbError(
+      "grant.not_started",
+      `The grant for ${grant.database_name} begins at ${startsAt}.`,
+    );
   }
   // SECURITY: a phished login is a new device of the same person; without this it would walk in on their live grants.
   if (!deviceConfirmed) {

@@ -7,6 +7,8 @@ import type { Policy } from "../config/config.ts";
 export interface Asker {
   readonly person: string;
   readonly groups: readonly string[];
+  /** Asks by --break-glass: the rules for that decide, and no others do. */
+  readonly breakGlass?: boolean;
 }
 
 /** What is asked for: its name, labels, and every profile that it has. */
@@ -68,7 +70,8 @@ export class Policies {
     if (!(question.durationMs > 0 && question.durationMs <= policy.maxDurationMs)) {
       return { outcome: "duration", policy };
     }
-    if (policy.reasonRequired && question.reason.trim() === "") {
+    const reasonRequired = policy.reasonRequired || policy.breakGlass !== undefined;
+    if (reasonRequired && question.reason.trim() === "") {
       return { outcome: "reason_missing", policy };
     }
     return { outcome: "match", policy };
@@ -85,6 +88,8 @@ export class Policies {
   #first(asker: Asker, database: PolicyTarget, profile: string): Policy | undefined {
     return this.#rules.find(
       ({ policy, isDatabase, isProfile }) =>
+        // SECURITY: without this a rule for emergencies would answer everyday requests.
+        (policy.breakGlass !== undefined) === (asker.breakGlass ?? false) &&
         isNamed(asker, policy) &&
         isDatabase(database.name) &&
         hasLabels(database, policy) &&

@@ -8,7 +8,9 @@ import type { EventOf } from "../audit/record.ts";
 import type { Caller } from "../identity/caller.ts";
 import { type AccessPorts, type Change, makeChange } from "./change.ts";
 import { describeGrant } from "./grants/detail.ts";
-import { type EndedGrant, endDueGrants, revoke } from "./grants/end.ts";
+import { type EndedGrant, endDueGrants, release, revoke } from "./grants/end.ts";
+import { askForMore, type ExtensionAsk } from "./grants/extend.ts";
+import { signReview } from "./grants/reviews.ts";
 import { type Signature, signTraces } from "./grants/traces.ts";
 import { type GrantQuery, getGrant, listGrants } from "./grants/views.ts";
 import type { Page } from "./paging.ts";
@@ -98,6 +100,30 @@ export class AccessService {
   async revoke(caller: Caller, grantId: string, reason: string): Promise<GrantView> {
     await this.#change(caller, { grant: grantId, action: "revoke" }, (change) =>
       revoke(change, caller, grantId, reason),
+    );
+    return await this.getGrant(caller, grantId);
+  }
+
+  /** Gives a grant of the caller's own back. */
+  async release(caller: Caller, grantId: string): Promise<GrantView> {
+    await this.#change(caller, { grant: grantId, action: "release" }, (change) =>
+      release(change, caller, grantId),
+    );
+    return await this.getGrant(caller, grantId);
+  }
+
+  /** Asks for more time for a grant. The answer's state says whether it was given at once. */
+  async extend(caller: Caller, grantId: string, input: ExtensionAsk): Promise<RequestView> {
+    const id = await this.#change(caller, { grant: grantId, action: "extend" }, (change) =>
+      askForMore(this.#ports, change, caller, grantId, input),
+    );
+    return await this.getRequest(caller, id);
+  }
+
+  /** Signs the review of a grant by break-glass. */
+  async review(caller: Caller, grantId: string, comment: string): Promise<GrantView> {
+    await this.#change(caller, { grant: grantId, action: "review" }, (change) =>
+      signReview(change, caller, grantId, comment),
     );
     return await this.getGrant(caller, grantId);
   }

@@ -164,13 +164,26 @@ export interface AuditFields {
     readonly reason: string;
     readonly policy: string;
     readonly digest: string;
+    /** ISO time of the start that was asked for, or of the end that an extension begins at. */
+    readonly startsAt?: string;
+    readonly breakGlass?: true;
+    /** The grant that shall get more time. */
+    readonly extends?: string;
   };
   /** No policy allowed it, so there is no request; or an action on a request or grant that this person may not take now. */
   "request.refused": {
     readonly profile?: string;
     readonly durationMs?: number;
     readonly request?: string;
-    readonly action?: "approve" | "deny" | "withdraw" | "revoke" | "sign";
+    readonly action?:
+      | "approve"
+      | "deny"
+      | "withdraw"
+      | "revoke"
+      | "release"
+      | "extend"
+      | "sign"
+      | "review";
     readonly reason: string;
     readonly code: string;
   };
@@ -179,6 +192,10 @@ export interface AuditFields {
     readonly by: string;
     readonly digest: string;
     readonly durationMs: number;
+    /** Narrower than what was asked for. */
+    readonly profile?: string;
+    /** Counted from 1. */
+    readonly stage: number;
     readonly comment?: string;
   };
   /** The last approval was there, or none was needed. */
@@ -187,6 +204,7 @@ export interface AuditFields {
     readonly policy: string;
     readonly startsAt: string;
     readonly endsAt: string;
+    readonly breakGlass?: true;
   };
   "request.denied": RequestFields & { readonly by: string; readonly reason: string };
   "request.withdrawn": RequestFields;
@@ -199,6 +217,14 @@ export interface AuditFields {
     readonly endsAt: string;
     /** A soft end: a transaction that runs then may go on for so long. */
     readonly drainMs?: number;
+    readonly breakGlass?: true;
+  };
+  /** By a request of its own, which names it. */
+  "grant.extended": RequestFields & {
+    readonly policy: string;
+    readonly endsAt: string;
+    readonly durationMs: number;
+    readonly by?: string;
   };
   "grant.ended": {
     readonly end: GrantEnd;
@@ -209,6 +235,13 @@ export interface AuditFields {
     /** Draining: until then sessions may finish the transaction that they were in. ISO time. */
     readonly drainingUntil?: string;
   };
+
+  /** Somebody took access by break-glass: somebody else has to look at it. */
+  "review.opened": RequestFields & {
+    readonly reviewers: readonly string[];
+    readonly dueAt: string;
+  };
+  "review.signed": { readonly by: string; readonly comment: string; readonly late: boolean };
 
   "user.planned": UserFields;
   "user.created": UserFields & { readonly oid?: number };

@@ -133,8 +133,43 @@ export interface Policy {
   readonly reasonRequired: boolean;
   /** How long a transaction that runs at the end of a grant may go on; 0: a hard end. */
   readonly drainMs: number;
+  /** How a grant may get more time; absent: not at all. */
+  readonly extend?: PolicyExtension;
+  /** What one person may have under this policy in any 24 hours; absent: no limit. */
+  readonly perDay?: PolicyDailyLimit;
+  /** Only for requests with --break-glass, which are granted at once and reviewed afterwards. */
+  readonly breakGlass?: PolicyBreakGlass;
+}
+
+export interface PolicyExtension {
+  /** How often. */
+  readonly times: number;
+  /** By how much at the most, each time. */
+  readonly byMs: number;
+  readonly approval: PolicyApproval;
+}
+
+export interface PolicyDailyLimit {
+  readonly grants?: number;
+  readonly timeMs?: number;
+}
+
+export interface PolicyBreakGlass {
+  /** Members of these groups sign. */
+  readonly reviewGroups: readonly string[];
+  readonly withinMs: number;
+}
+
+/** So many distinct people out of these groups. */
+export interface PolicyStage {
+  /** What people call it. */
+  readonly name?: string;
+  readonly count: number;
+  readonly groups: readonly string[];
 }
 
 export type PolicyApproval =
   | { readonly kind: "automatic" }
-  | { readonly kind: "approvals"; readonly count: number; readonly groups: readonly string[] };
+  | { readonly kind: "approvals"; readonly count: number; readonly groups: readonly string[] }
+  /** In order: nobody decides on a stage before the one before it is complete. */
+  | { readonly kind: "stages"; readonly stages: readonly PolicyStage[] };

@@ -7,13 +7,21 @@ import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
 import type { z } from "zod";
 import { checkServer, checkTogether } from "./checks.ts";
-import type { Config, MasterKey, Policy, ServerTlsConfig } from "./config.ts";
+import type {
+  Config,
+  MasterKey,
+  Policy,
+  PolicyApproval,
+  PolicyDailyLimit,
+  ServerTlsConfig,
+} from "./config.ts";
 import { resolveDatabase } from "./databases.ts";
 import { ConfigDocument, type ConfigProblem, type Path } from "./document.ts";
 import { parseMasterKey } from "./master-key.ts";
 import { nearest } from "./nearest.ts";
 import { readPlainFile, readSecretFile } from "./references.ts";
 import {
+  type ApprovalInput,
   type DatabaseInput,
   databaseSchema,
   type PolicyInput,
@@ -235,14 +243,40 @@ function toPolicy(input: PolicyInput): Policy {
     ...(input.labels && { labels: input.labels }),
     profiles: input.profiles,
     maxDurationMs: input.maxDuration,
-    approval:
-      input.approval === "automatic"
-        ? { kind: "automatic" }
-        : { kind: "approvals", ...input.approval },
+    approval: toApproval(input.approval),
     requestLifetimeMs: input.requestLifetime,
     reasonRequired: input.reasonRequired,
     drainMs: input.end?.drain ?? 0,
+    ...(input.extend && {
+      extend: {
+        times: input.extend.times,
+        byMs: input.extend.by,
+        approval: toApproval(input.extend.approval),
+      },
+    }),
+    ...(input.perDay && { perDay: toDailyLimit(input.perDay) }),
+    ...(input.breakGlass && {
+      breakGlass: {
+        reviewGroups: input.breakGlass.review.groups,
+        withinMs: input.breakGlass.review.within,
+      },
+    }),
   };
+}
+
+function toApproval(input: ApprovalInput): PolicyApproval {
+  if (input === "automatic") {
+    return { kind: "automatic" };
+  }
+  if (!("stages" in input)) {
+    return { kind: "approvals", ...input };
+  }
+  const stages = input.stages.map(({ name, ...stage }) => ({ ...stage, ...(name && { name }) }));
+  return { kind: "stages", stages };
+}
+
+function toDailyLimit({ grants, time }: NonNullable<PolicyInput["perDay"]>): PolicyDailyLimit {
+  return { ...(grants && { grants }), ...(time && { timeMs: time }) };
 }
 
 function readMasterKey(document: ConfigDocument, text: Secret): MasterKey | undefined {

@@ -197,6 +197,25 @@ const glob = text.refine(
 /** Nothing but the disabling of a person cuts a drain short. */
 const maxDrainMs = 600_000;
 
+const approvers = {
+  count: wholeNumber("count", 1, 10).default(1),
+  groups: list(name, "groups").min(1, "must name at least one group."),
+};
+
+const approval = z.union(
+  [
+    z.literal("automatic"),
+    section(approvers),
+    section({
+      stages: list(section({ name: name.optional(), ...approvers }), "stages")
+        .min(1, "must name at least one stage.")
+        .max(10, "must be at most 10 stages."),
+    }),
+  ],
+  "must be automatic, or who approves, such as {count: 1, groups: [admins]} or {stages: [{groups: [leads]}, {groups: [dba]}]}.",
+);
+export type ApprovalInput = z.infer<typeof approval>;
+
 export const policySchema = section({
   name,
   who: z
@@ -212,20 +231,26 @@ export const policySchema = section({
   labels: labels.optional(),
   profiles: list(glob, "profiles").min(1, "must name at least one profile."),
   maxDuration: durationMs,
-  approval: z.union(
-    [
-      z.literal("automatic"),
-      section({
-        count: wholeNumber("count", 1, 10).default(1),
-        groups: list(name, "groups").min(1, "must name at least one group."),
-      }),
-    ],
-    "must be automatic, or who approves, such as {count: 1, groups: [admins]}.",
-  ),
+  approval,
   requestLifetime: durationMs.default(86_400_000),
   reasonRequired: z.boolean("must be true or false.").default(false),
   end: section({
     drain: durationMs.refine((ms) => ms <= maxDrainMs, "must be at most 10m."),
+  }).optional(),
+  extend: section({
+    times: wholeNumber("times", 1, 100).default(1),
+    by: durationMs,
+    approval: approval.default("automatic"),
+  }).optional(),
+  perDay: section({
+    grants: wholeNumber("grants", 1, 1000).optional(),
+    time: durationMs.optional(),
+  }).optional(),
+  breakGlass: section({
+    review: section({
+      groups: list(name, "groups").min(1, "must name at least one group."),
+      within: durationMs.default(86_400_000),
+    }),
   }).optional(),
 });
 export type PolicyInput = z.infer<typeof policySchema>;

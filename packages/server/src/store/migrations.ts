@@ -6,6 +6,7 @@ import { type Kysely, sql } from "kysely";
 import { up as first } from "./migrations/0001-first.ts";
 import { up as drain } from "./migrations/0002-drain.ts";
 import { up as traces } from "./migrations/0003-traces.ts";
+import { up as rules } from "./migrations/0004-rules.ts";
 import type { Tables } from "./tables.ts";
 
 interface Migration {
@@ -19,6 +20,7 @@ const migrations: readonly Migration[] = [
   { name: "first", up: first },
   { name: "drain", up: drain },
   { name: "traces", up: traces },
+  { name: "rules", up: rules },
 ];
 
 /**

@@ -17,6 +17,7 @@ export interface Tables {
   devices: DevicesTable;
   requests: RequestsTable;
   approvals: ApprovalsTable;
+  reviews: ReviewsTable;
   grants: GrantsTable;
   ephemeral_users: EphemeralUsersTable;
   comparisons: ComparisonsTable;
@@ -49,6 +50,8 @@ interface PeopleTable {
 interface MembershipsTable {
   person_id: PersonId;
   group_name: string;
+  /** Through whom the person came into the group: nobody who approves what it lets them ask. Null: the operator. */
+  added_by: Generated<PersonId | null>;
 }
 
 /** A device is a key: its id is the key's JWK thumbprint (RFC 7638). */
@@ -81,7 +84,17 @@ interface RequestsTable {
   approvals_needed: number;
   /** JSON array of group names; empty: nobody has to approve. */
   approver_groups: string;
-  /** SHA-256 (hex) over person, device, database, profile, duration and reason: what an approval covers. */
+  /** When the grant shall begin; null: as soon as it is granted. */
+  starts_at: Generated<number | null>;
+  /** 1: asked for with --break-glass. */
+  break_glass: Generated<number>;
+  /** JSON array of stages in order (requests/stages.ts); null: one stage, of `approvals_needed` and `approver_groups`. */
+  stages: Generated<string | null>;
+  /** JSON array: groups that let the person ask. */
+  through_groups: Generated<string>;
+  /** The grant that shall get `duration_ms` more; null: a grant of its own. */
+  extends_grant: Generated<GrantId | null>;
+  /** SHA-256 (hex) over all that was asked (requests/digest.ts): what an approval covers. */
   digest: string;
   created_at: number;
   lapses_at: number;
@@ -96,8 +109,23 @@ interface ApprovalsTable {
   digest: string;
   /** Never more than was asked for. */
   duration_ms: number;
+  /** A narrower profile than was asked for; null: the one that was asked for. */
+  profile: Generated<string | null>;
+  /** For which stage it counts, from 0. */
+  stage: Generated<number>;
   comment: string;
   at: number;
+}
+
+/** Access that somebody took by break-glass: open until somebody else has signed it. */
+interface ReviewsTable {
+  grant_id: GrantId;
+  /** JSON array of names: members of these groups sign. */
+  reviewer_groups: string;
+  due_at: number;
+  signed_by: PersonId | null;
+  signed_at: number | null;
+  comment: string | null;
 }
 
 export type GrantState = "active" | "ended";
@@ -114,6 +142,8 @@ interface GrantsTable {
   ends_at: number;
   /** How long a transaction that runs at `ends_at` may go on; 0: a hard end. Fixed when the grant begins. */
   drain_ms: Generated<number>;
+  /** How often it got more time. */
+  extensions: Generated<number>;
   state: GrantState;
   end: GrantEnd | null;
   ended_at: number | null;

@@ -33,6 +33,10 @@ export const requestInput = z.object({
   profile: name.optional(),
   durationSeconds: z.number().int().positive(),
   reason: sentence.default(""),
+  /** When the grant shall begin; absent: as soon as it is granted. */
+  startsAt: instant.optional(),
+  /** Access at once, by a rule for emergencies, with a review afterwards. */
+  breakGlass: z.boolean().default(false),
 });
 export type RequestInput = z.infer<typeof requestInput>;
 
@@ -48,9 +52,33 @@ export const requestView = z.object({
   device: z.object({ label: z.string(), confirmed: z.boolean() }),
   /** How a grant on the profile can leave something behind, each completing "A grant …"; empty: it cannot. */
   leavesTraces: z.array(z.string()).default([]),
+  /** The start that was asked for, or the end that an extension begins at; null: as soon as it is granted. */
+  startsAt: instant.nullable().default(null),
+  breakGlass: z.boolean().default(false),
+  /** The grant that shall get more time; null: a grant of its own. */
+  extendsGrant: z.string().nullable().default(null),
   approvals: z.object({
     needed: z.number().int(),
-    given: z.array(z.object({ person: name, at: instant, comment: z.string() })),
+    given: z.array(
+      z.object({
+        person: name,
+        at: instant,
+        comment: z.string(),
+        durationSeconds: z.number().int().nullable().default(null),
+        /** Narrower than what was asked for; null: as asked. */
+        profile: name.nullable().default(null),
+      }),
+    ),
+    /** In order; the first one with something missing decides now. */
+    stages: z
+      .array(
+        z.object({
+          name: name.nullable(),
+          groups: z.array(z.string()),
+          missing: z.number().int(),
+        }),
+      )
+      .default([]),
     /** Groups out of which somebody has to approve. */
     groups: z.array(z.string()),
   }),
@@ -79,6 +107,8 @@ export const requestQuery = page.extend({
 export const approveInput = z.object({
   /** Shorter than asked, never longer. */
   durationSeconds: z.number().int().positive().optional(),
+  /** Narrower than asked, never wider. */
+  profile: name.optional(),
   comment: sentence.default(""),
 });
 export const denyInput = z.object({ reason: sentence.default("") });
@@ -104,6 +134,17 @@ export const grantView = z.object({
   /** Why the user is not ready or not gone, in words for its owner; never an address or admin name. */
   userProblem: z.string().nullable(),
   openSessions: z.number().int(),
+  /** Of a grant by break-glass: who has to look at it, until when, and who has; null: an ordinary grant. */
+  review: z
+    .object({
+      groups: z.array(z.string()),
+      dueAt: instant,
+      signedBy: name.nullable(),
+      signedAt: instant.nullable(),
+      comment: z.string().nullable(),
+    })
+    .nullable()
+    .default(null),
   /**
    * What it left behind: not compared yet, nothing, something that waits for a signature, something that was signed.
    * unknown: it was never compared.
@@ -120,5 +161,15 @@ export const grantQuery = page.extend({
   state: z.enum(["active", "ended"]).optional(),
   /** Those that left something which nobody has signed. */
   openTraces: z.stringbool().optional(),
+  /** Those by break-glass that nobody has reviewed. */
+  openReviews: z.stringbool().optional(),
 });
+export const extendInput = z.object({
+  /** Absent: as much as the rule gives at a time. */
+  durationSeconds: z.number().int().positive().optional(),
+  reason: sentence.default(""),
+  /** The end that the person saw: whoever sends the same twice gets it once. */
+  endsAt: instant,
+});
+export const reviewInput = z.object({ comment: sentence.default("") });
 export const revokeInput = z.object({ reason: sentence.default("") });

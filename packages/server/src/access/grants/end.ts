@@ -59,6 +59,23 @@ export async function revoke(
   return ended;
 }
 
+/**
+ * Gives a grant of one's own back before its time, also before its start.
+ * @throws JitdbError as `revoke` does
+ */
+export async function release(change: Change, caller: Caller, id: string): Promise<EndedGrant> {
+  const own = await change.tx
+    .selectFrom("grants")
+    .select("id")
+    .where("id", "=", id as GrantId)
+    .where("person_id", "=", caller.personId)
+    .executeTakeFirst();
+  if (own === undefined) {
+    throw new JitdbError("grant.unknown", `You have no grant ${id}.`);
+  }
+  return await revoke(change, caller, id, "It was given back.");
+}
+
 /** Ends every grant whose time is over or whose owner was disabled. */
 export async function endDueGrants(change: Change): Promise<EndedGrant[]> {
   const due = await selectGrants(change)

@@ -1,32 +1,47 @@
 // The start of a grant: the last approval was there. Request, grant and the ledger's row change together.
 
+import { JitdbError } from "@jitdb/shared/errors";
 import { createGrantId } from "@jitdb/shared/ids";
 import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
+import { refuseOverDailyLimit } from "../requests/daily-limit.ts";
 import { type AskedRequest, moveRequest, requestSubject } from "../requests/row.ts";
+import { openReview } from "./reviews.ts";
 
 export interface GrantTerms {
   readonly durationMs: number;
+  /** As asked, or narrower. */
+  readonly profile: string;
   /** Who gave the last approval; null: the policy asks for none. */
   readonly by: Caller | null;
 }
 
 /**
- * Grants a pending request. The grant's time runs from this moment, is fixed here, and never starts again.
- * @throws JitdbError `request.decided`, `request.lapsed`
+ * Grants a pending request. The grant's time runs from this moment or from the start that was asked for, is fixed here,
+ * and never starts again.
+ * @throws JitdbError `request.decided`, `request.lapsed`, `policy.limit`
  */
 export async function grantRequest(
-  { config, random, planUser }: AccessPorts,
+  ports: AccessPorts,
   change: Change,
   request: AskedRequest,
-  { durationMs, by }: GrantTerms,
+  { durationMs, profile, by }: GrantTerms,
 ): Promise<void> {
+  const { config, random, planUser } = ports;
   await moveRequest(change, request, "grant", { by: by?.personId ?? null, reason: null });
   const { tx, now, record, hint } = change;
+  const policy = config.policies.find(({ name }) => name === request.policy);
+  // Here and not only when it was asked: many requests may wait beside each other.
+  await refuseOverDailyLimit(change, { ...request, duration_ms: durationMs }, policy);
   const id = createGrantId(random);
-  const endsAt = now + durationMs;
+  const startsAt = Math.max(now, request.starts_at ?? now);
+  // Approved late: what was asked for is over at the same moment.
+  const endsAt = (request.starts_at ?? now) + durationMs;
+  if (endsAt <= now) {
+    throw new JitdbError("request.lapsed", "The time that was asked for is over.");
+  }
   // As the policy says now: what it says later changes no grant that runs.
-  const drainMs = config.policies.find(({ name }) => name === request.policy)?.drainMs ?? 0;
+  const drainMs = policy?.drainMs ?? 0;
   await tx
     .insertInto("grants")
     .values({
@@ -35,8 +50,8 @@ export async function grantRequest(
       person_id: request.person_id,
       device_id: request.device_id,
       database_name: request.database_name,
-      profile: request.profile,
-      starts_at: now,
+      profile,
+      starts_at: startsAt,
       ends_at: endsAt,
       drain_ms: drainMs,
       state: "active",
@@ -49,9 +64,10 @@ export async function grantRequest(
   const common = {
     ...requestSubject(request, by?.address),
     grant: id,
-    profile: request.profile,
-    startsAt: new Date(now).toISOString(),
+    profile,
+    startsAt: new Date(startsAt).toISOString(),
     endsAt: new Date(endsAt).toISOString(),
+    ...(request.break_glass === 1 && { breakGlass: true as const }),
   };
   await record({ kind: "request.granted", ...common, policy: request.policy });
   await record({ kind: "grant.started", ...common, ...(drainMs > 0 && { drainMs }) });
@@ -59,7 +75,7 @@ export async function grantRequest(
     grantId: id,
     personName: request.person_name,
     databaseName: request.database_name,
-    profile: request.profile,
+    profile,
     validUntil: endsAt,
     drainMs,
   });
@@ -69,7 +85,10 @@ export async function grantRequest(
     database: request.database_name,
     grant: id,
     user: userName,
-    profile: request.profile,
+    profile,
   });
+  if (request.break_glass === 1) {
+    await openReview(change, request, id, policy?.breakGlass);
+  }
   hint("grant", id);
 }

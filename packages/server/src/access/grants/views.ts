@@ -21,7 +21,7 @@ export async function listGrants(
   db: Kysely<Tables>,
   databases: Databases,
   caller: Caller,
-  { scope, state, openTraces, limit, after }: GrantQuery,
+  { scope, state, openTraces, openReviews, limit, after }: GrantQuery,
 ): Promise<Page<GrantView>> {
   let query = selectGrants(db)
     .where((where) => (scope === "mine" ? isOwn(where, caller) : isVisible(where, caller)))
@@ -34,6 +34,11 @@ export async function listGrants(
   if (openTraces === true) {
     query = query.where("grants.id", "in", (select) =>
       select.selectFrom("comparisons").select("grant_id").where("comparisons.state", "=", "open"),
+    );
+  }
+  if (openReviews === true) {
+    query = query.where("grants.id", "in", (select) =>
+      select.selectFrom("reviews").select("grant_id").where("reviews.signed_at", "is", null),
     );
   }
   if (after !== undefined) {
@@ -81,7 +86,18 @@ function isOwn(where: GrantExpression, caller: Caller) {
 function isVisible(where: GrantExpression, caller: Caller) {
   return caller.administrator
     ? where.lit(true)
-    : where.or([isOwn(where, caller), isApprover(where, caller)]);
+    : where.or([isOwn(where, caller), isApprover(where, caller), isReviewer(where, caller)]);
+}
+
+/** As isApprover reads its column. */
+function isReviewer(where: GrantExpression, caller: Caller) {
+  return where.or(
+    caller.groups.map((group) => {
+      const pattern = `%${JSON.stringify(group).replaceAll(/[\\%_]/g, "\\$&")}%`;
+      return sql<boolean>`exists (select 1 from reviews where reviews.grant_id = grants.id
+        and reviews.reviewer_groups like ${pattern} escape '\\')`;
+    }),
+  );
 }
 
 async function toViews(
@@ -116,7 +132,15 @@ async function toViews(
     .select(["grant_id", "state"])
     .where("grant_id", "in", ids)
     .execute();
+  const reviews = await db
+    .selectFrom("reviews")
+    .leftJoin("people", "people.id", "reviews.signed_by")
+    .selectAll("reviews")
+    .select("people.name as signer")
+    .where("reviews.grant_id", "in", ids)
+    .execute();
   return rows.map((row) => {
+    const review = reviews.find(({ grant_id }) => grant_id === row.id);
     const user = users.find(({ grant_id }) => grant_id === row.id);
     const openSessions = Number(sessions.find(({ grant_id }) => grant_id === row.id)?.count ?? 0);
     return {
@@ -138,10 +162,23 @@ async function toViews(
       user: userState(row, user),
       userProblem: userProblem(user),
       openSessions,
+      review: review === undefined ? null : reviewView(review),
       traces: tracesState(user, comparisons.find(({ grant_id }) => grant_id === row.id)?.state),
       drainingUntil: drainingUntil(row, openSessions),
     };
   });
+}
+
+function reviewView(
+  review: Selectable<Tables["reviews"]> & { readonly signer: string | null },
+): GrantView["review"] {
+  return {
+    groups: JSON.parse(review.reviewer_groups) as string[],
+    dueAt: isoTime(review.due_at),
+    signedBy: review.signer,
+    signedAt: review.signed_at === null ? null : isoTime(review.signed_at),
+    comment: review.comment,
+  };
 }
 
 /** Sessions that are open behind the end finish a transaction, or are on their way out. */

@@ -9,13 +9,18 @@ import { administrators, type Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { grantRequest } from "../grants/start.ts";
 import type { Asker, Policies, PolicyTarget } from "../policy.ts";
-import { standingOf } from "../standing.ts";
+import { refuseUnconfirmed, standingOf } from "../standing.ts";
+import { refuseOverDailyLimit } from "./daily-limit.ts";
 import { requestDigest } from "./digest.ts";
 import { lapseDueRequests } from "./lapse.ts";
 import { type AskedRequest, type RequestRow, requestSubject, selectRequests } from "./row.ts";
+import { stageColumns, stagesOfRule } from "./stages.ts";
 
 /** How many requests of one person may wait at a time. */
 export const maxPendingRequests = 50;
+
+/** How far ahead a grant may be asked for, in milliseconds. */
+export const maxAheadMs = 30 * 86_400_000;
 
 const preferredProfile = "read-only";
 
@@ -24,11 +29,14 @@ export interface Ask {
   readonly profile?: string | undefined;
   readonly durationMs: number;
   readonly reason: string;
+  /** Epoch ms; absent: as soon as it is granted. */
+  readonly startsAt?: number | undefined;
+  readonly breakGlass?: boolean | undefined;
 }
 
 /**
  * Makes a request, or finds the same one that still waits: whoever lost an answer and asks again gets that answer, and
- * approvers see one request. Same means person, device, database, profile, duration and reason.
+ * approvers see one request. Same means person, device, database, profile, duration, reason, start and break-glass.
  * Automatic approval works from a confirmed device only; from another one an administrator has to approve once.
  * @returns the request's id
  */
@@ -41,13 +49,18 @@ export async function ask(
 ): Promise<string> {
   await lapseDueRequests(change);
   const { groups, deviceConfirmed } = await standingOf(change.tx, caller);
-  const asker = { person: caller.name, groups };
+  const breakGlass = input.breakGlass === true;
+  if (breakGlass) {
+    // SECURITY: nobody would have looked at a phished login before it is inside.
+    refuseUnconfirmed({ deviceConfirmed }, caller);
+  }
+  refuseStart(change, input);
+  const asker = { person: caller.name, groups, breakGlass };
   const { policy, profile } = decide(ports.config.databases, policies, asker, input);
-  const approval =
-    policy.approval.kind === "approvals"
-      ? { needed: policy.approval.count, groups: policy.approval.groups }
-      : // SECURITY: a phished login is an unconfirmed device: no policy answers it by itself.
-        { needed: deviceConfirmed ? 0 : 1, groups: deviceConfirmed ? [] : [administrators] };
+  const wanted = stagesOfRule(policy.approval);
+  // SECURITY: a phished login is an unconfirmed device: no policy answers it by itself.
+  const vouching = deviceConfirmed ? [] : [{ count: 1, groups: [administrators] }];
+  const stages = wanted.length > 0 ? wanted : vouching;
   const asked = {
     person_id: caller.personId,
     device_id: caller.deviceId,
@@ -55,23 +68,41 @@ export async function ask(
     profile,
     duration_ms: input.durationMs,
     reason: input.reason,
+    starts_at: input.startsAt ?? null,
+    break_glass: breakGlass ? 1 : 0,
+    extends_grant: null,
   };
+  await refuseOverDailyLimit(change, asked, policy);
   const digest = requestDigest(asked);
-  const request =
-    (await findSame(change, digest)) ??
-    (await insertRequest(ports, change, caller, {
-      ...asked,
-      policy: policy.name,
-      approvals_needed: approval.needed,
-      approver_groups: JSON.stringify(approval.groups),
-      digest,
-      lapses_at: change.now + policy.requestLifetimeMs,
-    }));
+  const request = await insertRequest(ports, change, caller, {
+    ...asked,
+    policy: policy.name,
+    ...stageColumns(stages),
+    through_groups: JSON.stringify(policy.who.groups.filter((group) => groups.includes(group))),
+    digest,
+    lapses_at: Math.min(
+      change.now + policy.requestLifetimeMs,
+      (input.startsAt ?? Number.POSITIVE_INFINITY) + input.durationMs,
+    ),
+  });
   // Also for one that waited for an administrator and whose device was confirmed since.
-  if (approval.needed === 0) {
-    await grantRequest(ports, change, request, { durationMs: input.durationMs, by: null });
+  if (stages.length === 0) {
+    await grantRequest(ports, change, request, { durationMs: input.durationMs, profile, by: null });
   }
   return request.id;
+}
+
+function refuseStart({ now }: Change, { startsAt }: Ask): void {
+  if (startsAt === undefined) {
+    return;
+  }
+  if (!Number.isSafeInteger(startsAt) || startsAt <= now || startsAt > now + maxAheadMs) {
+    throw new JitdbError(
+      "usage.invalid",
+      `A grant begins now or at most ${formatDuration(maxAheadMs)} ahead.`,
+      { hint: "Leave --at out, or write a later time, such as --at 22:00." },
+    );
+  }
 }
 
 async function findSame({ tx }: Change, digest: string): Promise<AskedRequest | undefined> {
@@ -86,12 +117,17 @@ type NewRequest = Omit<
   "id" | "state" | "created_at" | "decided_at" | "decided_by" | "decision_reason"
 >;
 
-async function insertRequest(
+/** The row, or the same one that still waits. @throws JitdbError `limit.reached`, `request.decided` */
+export async function insertRequest(
   { random }: AccessPorts,
   change: Change,
   caller: Caller,
   fields: NewRequest,
 ): Promise<AskedRequest> {
+  const same = await findSame(change, fields.digest);
+  if (same !== undefined) {
+    return same;
+  }
   await refuseTooMany(change, caller);
   const inserted = await change.tx
     .insertInto("requests")
@@ -121,6 +157,9 @@ async function insertRequest(
       reason: fields.reason,
       policy: fields.policy,
       digest: fields.digest,
+      ...(fields.starts_at !== null && { startsAt: new Date(fields.starts_at).toISOString() }),
+      ...(fields.break_glass === 1 && { breakGlass: true as const }),
+      ...(fields.extends_grant !== null && { extends: fields.extends_grant }),
     });
     change.hint("request", request.id);
   }

@@ -5,9 +5,11 @@ import { JitdbError } from "@jitdb/shared/errors";
 import type { Caller } from "../../identity/caller.ts";
 import { confirmDevice } from "../../identity/confirmation.ts";
 import type { AccessPorts, Change } from "../change.ts";
+import { extendGrant } from "../grants/extend.ts";
 import { grantRequest } from "../grants/start.ts";
 import { refuseUnconfirmed, type Standing, standingOf } from "../standing.ts";
 import { requestDigest } from "./digest.ts";
+import { isNoWider } from "./narrower.ts";
 import { nextRequestState } from "./request.ts";
 import {
   type AskedRequest,
@@ -17,26 +19,30 @@ import {
   requestSubject,
   unknownRequest,
 } from "./row.ts";
+import { countedStages, type OpenStage, openStage, stagesOf } from "./stages.ts";
 
 export interface Approval {
   /** Shorter than asked, never longer. Absent: as asked. */
   readonly durationMs?: number | undefined;
+  /** Narrower than asked, never wider. Absent: as asked. */
+  readonly profile?: string | undefined;
   readonly comment: string;
 }
 
 /**
- * One approval. The last one that is needed makes the grant, for the shortest of the approved durations, and vouches
- * for the device that asked.
+ * One approval. The last one that is needed makes the grant, for the shortest of the approved durations and the
+ * narrowest of the approved profiles, and vouches for the device that asked.
  * @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `device.unconfirmed`,
  * `request.decided` (also for a second approval by the same person, and for a request that is not what it was when it
- * was asked), `request.lapsed`, `usage.duration` for more than was asked
+ * was asked), `request.lapsed`, `usage.duration` for more than was asked, `usage.invalid` for a
+ * profile that is not narrower
  */
 export async function approve(
   ports: AccessPorts,
   change: Change,
   caller: Caller,
   id: string,
-  { durationMs, comment }: Approval,
+  { durationMs, profile, comment }: Approval,
 ): Promise<void> {
   const request = await findForDecision(change, caller, id);
   nextRequestState(request, "approve");
@@ -53,7 +59,13 @@ export async function approve(
       { hint: "Leave --for out, or write a shorter time." },
     );
   }
+  await refuseBringer(change, caller, request);
   await moveRequest(change, request, "approve");
+  const before = await approvalsOf(change, request);
+  refuseSecond(caller, request, before);
+  const stage = openStage(stagesOf(request), countedStages(before));
+  refuseOtherStage(await standingOf(change.tx, caller), request, stage);
+  refuseWider(ports, request, before, profile);
   const added = await change.tx
     .insertInto("approvals")
     .values({
@@ -61,6 +73,8 @@ export async function approve(
       person_id: caller.personId,
       digest,
       duration_ms: approvedMs,
+      profile: profile ?? null,
+      stage: stage?.index ?? 0,
       comment,
       at: change.now,
     })
@@ -68,9 +82,7 @@ export async function approve(
     .returning("request_id")
     .executeTakeFirst();
   if (added === undefined) {
-    throw new JitdbError("request.decided", `You have already approved the request ${id}.`, {
-      hint: "Somebody else has to give the approvals that are missing.",
-    });
+    throw approvedBefore(request);
   }
   await change.record({
     kind: "request.approved",
@@ -78,6 +90,8 @@ export async function approve(
     by: caller.name,
     digest,
     durationMs: approvedMs,
+    ...(profile !== undefined && { profile }),
+    stage: (stage?.index ?? 0) + 1,
     comment,
   });
   await grantIfEnough(ports, change, caller, request);
@@ -122,19 +136,122 @@ async function grantIfEnough(
   caller: Caller,
   request: AskedRequest,
 ): Promise<void> {
-  const approvals = await change.tx
-    .selectFrom("approvals")
-    .select("duration_ms")
-    .where("request_id", "=", request.id)
-    // SECURITY: an approval of something else, before the row was edited, is no approval of this.
-    .where("digest", "=", request.digest)
-    .execute();
-  if (approvals.length < request.approvals_needed) {
+  const approvals = await approvalsOf(change, request);
+  if (openStage(stagesOf(request), countedStages(approvals)) !== undefined) {
     return;
   }
   const durationMs = Math.min(...approvals.map(({ duration_ms }) => duration_ms));
   await vouchForAsker(change, caller, request);
-  await grantRequest(ports, change, request, { durationMs, by: caller });
+  if (request.extends_grant === null) {
+    const profile = approvedProfile(request, approvals);
+    await grantRequest(ports, change, request, { durationMs, profile, by: caller });
+  } else {
+    await extendGrant(ports, change, request, { durationMs, by: caller });
+  }
+}
+
+type GivenApproval = Awaited<ReturnType<typeof approvalsOf>>[number];
+
+async function approvalsOf({ tx }: Change, request: AskedRequest) {
+  return await tx
+    .selectFrom("approvals")
+    .innerJoin("people", "people.id", "approvals.person_id")
+    .selectAll("approvals")
+    .select(["people.name as person_name", "people.disabled_at"])
+    .where("approvals.request_id", "=", request.id)
+    // SECURITY: an approval of something else, before the row was edited, is no approval of this.
+    .where("approvals.digest", "=", request.digest)
+    .orderBy("approvals.at")
+    .execute();
+}
+
+function approvedProfile(request: AskedRequest, approvals: readonly GivenApproval[]): string {
+  // Each was no wider than the one before it.
+  return approvals.findLast(({ profile }) => profile !== null)?.profile ?? request.profile;
+}
+
+function refuseSecond(
+  { personId }: Caller,
+  request: AskedRequest,
+  approvals: readonly GivenApproval[],
+): void {
+  if (approvals.some(({ person_id }) => person_id === personId)) {
+    throw approvedBefore(request);
+  }
+}
+
+function approvedBefore({ id }: AskedRequest): JitdbError {
+  return new JitdbError("request.decided", `You have already approved the request ${id}.`, {
+    hint: "Somebody else has to give the approvals that are missing.",
+  });
+}
+
+/** SECURITY: who lets a friend into the group could otherwise approve what the group may ask for. */
+async function refuseBringer({ tx }: Change, caller: Caller, request: AskedRequest): Promise<void> {
+  const groups = JSON.parse(request.through_groups) as string[];
+  if (groups.length === 0) {
+    return;
+  }
+  const brought = await tx
+    .selectFrom("memberships")
+    .select("group_name")
+    .where("person_id", "=", request.person_id)
+    .where("added_by", "=", caller.personId)
+    .where("group_name", "in", groups)
+    .executeTakeFirst();
+  if (brought !== undefined) {
+    throw new JitdbError(
+      "access.forbidden",
+      `${request.person_name} came into the group ${brought.group_name} through you, and may ask because of it.`,
+      { hint: "Somebody else has to approve it." },
+    );
+  }
+}
+
+function refuseOtherStage(
+  { groups }: Standing,
+  request: AskedRequest,
+  stage: OpenStage | undefined,
+): void {
+  if (stage === undefined || stage.groups.some((group) => groups.includes(group))) {
+    return;
+  }
+  const what = stage.name === undefined ? `stage ${stage.index + 1}` : `the stage ${stage.name}`;
+  throw new JitdbError(
+    "access.forbidden",
+    `On the request ${request.id} it is the turn of ${what}: members of ${stage.groups.join(" or ")} decide.`,
+    { hint: "Approve it again when they have." },
+  );
+}
+
+function refuseWider(
+  { config }: AccessPorts,
+  request: AskedRequest,
+  approvals: readonly GivenApproval[],
+  profile: string | undefined,
+): void {
+  if (profile === undefined) {
+    return;
+  }
+  const profiles = config.databases.get(request.database_name)?.profiles;
+  const so = approvedProfile(request, approvals);
+  const [one, than] = [profiles?.get(profile), profiles?.get(so)];
+  if (
+    request.extends_grant !== null ||
+    one === undefined ||
+    than === undefined ||
+    !isNoWider(one, than)
+  ) {
+    const narrower = [...(profiles?.values() ?? [])]
+      .filter((each) => than !== undefined && each.name !== so && isNoWider(each, than))
+      .map(({ name }) => name);
+    throw new JitdbError("usage.invalid", `${profile} is not narrower than ${so}.`, {
+      hint:
+        narrower.length === 0
+          ? "Leave --profile out; there is no narrower one."
+          : `Leave --profile out, or write --profile ${narrower.join(" or --profile ")}.`,
+    });
+  }
 }
 
 async function vouchForAsker(

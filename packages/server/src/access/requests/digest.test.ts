@@ -1,15 +1,18 @@
-import type { DeviceId, PersonId } from "@jitdb/shared/ids";
+import type { DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Approvable, requestDigest } from "./digest.ts";
 
-const request: Approvable = {
+const request: Required<Approvable> = {
   person_id: "usr_alice" as PersonId,
   device_id: "thumbprint" as DeviceId,
   database_name: "prod-orders",
   profile: "read-only",
   duration_ms: 1_800_000,
   reason: "ticket 7",
+  starts_at: null,
+  break_glass: 0,
+  extends_grant: null,
 };
 
 test("is the SHA-256 of the canonical form", () => {
@@ -32,6 +35,9 @@ test("differs as soon as any part differs (invariant 5)", () => {
     profile: fc.string(),
     duration_ms: fc.nat(),
     reason: fc.string(),
+    starts_at: fc.option(fc.nat()),
+    break_glass: fc.constantFrom(0, 1),
+    extends_grant: fc.option(fc.string() as fc.Arbitrary<GrantId>),
   });
   fc.assert(
     fc.property(anyRequest, anyRequest, (a, b) => {
@@ -39,6 +45,15 @@ test("differs as soon as any part differs (invariant 5)", () => {
       expect(requestDigest(a) === requestDigest(b)).toBe(same);
     }),
   );
+  for (const key of Object.keys(request) as (keyof Approvable)[]) {
+    fc.assert(
+      fc.property(anyRequest, anyRequest, (a, b) => {
+        const other = { ...a, [key]: b[key] };
+        expect(requestDigest(a) === requestDigest(other)).toBe(a[key] === b[key]);
+      }),
+      { numRuns: 20 },
+    );
+  }
 });
 
 test("does not let a comma move from one field into the next", () => {

@@ -1,12 +1,14 @@
 // Requests as the API shows them, and who may see which: who asked, who may decide, who has approved, administrators.
 
 import type { RequestView, requestQuery } from "@jitdb/shared/api/access";
+import type { PersonId } from "@jitdb/shared/ids";
 import { type ExpressionBuilder, type Kysely, sql } from "kysely";
 import type { z } from "zod";
 import type { Caller } from "../../identity/caller.ts";
 import type { Tables } from "../../store/tables.ts";
 import { type Page, pageOf, parseCursor } from "../paging.ts";
 import { type AskedRequest, approverGroups, selectRequests, unknownRequest } from "./row.ts";
+import { countedStages, openStage, stagesOf } from "./stages.ts";
 
 export type RequestQuery = z.output<typeof requestQuery>;
 
@@ -121,7 +123,7 @@ async function toViews(
     .selectFrom("approvals")
     .innerJoin("people", "people.id", "approvals.person_id")
     .selectAll("approvals")
-    .select("people.name as person_name")
+    .select(["people.name as person_name", "people.disabled_at"])
     .where("approvals.request_id", "in", ids)
     .orderBy("approvals.at")
     .orderBy("approvals.person_id")
@@ -137,6 +139,11 @@ async function toViews(
     .select(["requests.id", "people.name"])
     .where("requests.id", "in", ids)
     .execute();
+  const brought = await db
+    .selectFrom("memberships")
+    .select(["person_id", "group_name"])
+    .where("added_by", "=", caller.personId)
+    .execute();
   return rows.map((row) => {
     const given = approvals.filter(({ request_id }) => request_id === row.id);
     return {
@@ -151,13 +158,19 @@ async function toViews(
       device: { label: row.device_label, confirmed: row.device_confirmed_at !== null },
       // What is known of the profile's database now is not the store's to say.
       leavesTraces: [],
+      startsAt: row.starts_at === null ? null : isoTime(row.starts_at),
+      breakGlass: row.break_glass === 1,
+      extendsGrant: row.extends_grant,
       approvals: {
         needed: row.approvals_needed,
-        given: given.map(({ person_name, at, comment }) => ({
+        given: given.map(({ person_name, at, comment, duration_ms, profile }) => ({
           person: person_name,
           at: isoTime(at),
           comment,
+          durationSeconds: Math.floor(duration_ms / 1000),
+          profile,
         })),
+        stages: missingOf(row, given),
         groups: approverGroups(row),
       },
       createdAt: isoTime(row.created_at),
@@ -165,30 +178,49 @@ async function toViews(
       decidedAt: row.decided_at === null ? null : isoTime(row.decided_at),
       decidedBy: deciders.find(({ id }) => id === row.id)?.name ?? null,
       decisionReason: row.decision_reason,
-      grantId: grants.find(({ request_id }) => request_id === row.id)?.id ?? null,
+      grantId: grants.find(({ request_id }) => request_id === row.id)?.id ?? row.extends_grant,
       canDecide: canDecide(
         row,
         caller,
         now,
-        given.some(({ person_id }) => person_id === caller.personId),
+        given,
+        brought.some((one) => one.person_id === row.person_id && throughGroup(row, one)),
       ),
     };
   });
+}
+
+type Given = Parameters<typeof countedStages>[0][number] & { readonly person_id: PersonId };
+
+function throughGroup(row: AskedRequest, { group_name }: { readonly group_name: string }): boolean {
+  return (JSON.parse(row.through_groups) as string[]).includes(group_name);
+}
+
+function missingOf(row: AskedRequest, given: readonly Given[]) {
+  const counted = countedStages(given);
+  return stagesOf(row).map(({ name, groups, count }, index) => ({
+    name: name ?? null,
+    groups: [...groups],
+    missing: Math.max(0, count - counted.filter((stage) => stage === index).length),
+  }));
 }
 
 function canDecide(
   row: AskedRequest,
   caller: Caller,
   now: number,
-  hasApprovedIt: boolean,
+  given: readonly Given[],
+  isBringer: boolean,
 ): boolean {
+  const stage = openStage(stagesOf(row), countedStages(given));
   return (
     row.state === "pending" &&
     caller.deviceConfirmed &&
     now < row.lapses_at &&
     row.person_id !== caller.personId &&
-    !hasApprovedIt &&
-    approverGroups(row).some((group) => caller.groups.includes(group))
+    !isBringer &&
+    !given.some(({ person_id }) => person_id === caller.personId) &&
+    (stage?.groups ?? []).some((group) => caller.groups.includes(group))
   );
 }
 

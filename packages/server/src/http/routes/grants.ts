@@ -1,6 +1,14 @@
 // /grants: what the caller may use, ending it early, and signing what it left behind.
 
-import { grantList, grantQuery, grantView, revokeInput } from "@jitdb/shared/api/access";
+import {
+  extendInput,
+  grantList,
+  grantQuery,
+  grantView,
+  requestView,
+  reviewInput,
+  revokeInput,
+} from "@jitdb/shared/api/access";
 import { grantDetail, signInput } from "@jitdb/shared/api/traces";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
@@ -43,5 +51,26 @@ export function grantRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "ac
     "/grants/:id/revoke",
     { schema: { params: byId, body: revokeInput.prefault({}), response: answer } },
     (request) => access.revoke(callerOf(request), request.params.id, request.body.reason),
+  );
+
+  app.post("/grants/:id/release", { schema: { params: byId, response: answer } }, (request) =>
+    access.release(callerOf(request), request.params.id),
+  );
+
+  app.post(
+    "/grants/:id/extend",
+    { schema: { params: byId, body: extendInput, response: { 200: requestView } } },
+    (request) => {
+      const { durationSeconds, reason, endsAt } = request.body;
+      const durationMs = durationSeconds === undefined ? undefined : durationSeconds * 1000;
+      const input = { durationMs, reason, endsAt: Date.parse(endsAt) };
+      return access.extend(callerOf(request), request.params.id, input);
+    },
+  );
+
+  app.post(
+    "/grants/:id/review",
+    { schema: { params: byId, body: reviewInput.prefault({}), response: answer } },
+    (request) => access.review(callerOf(request), request.params.id, request.body.comment),
   );
 }

@@ -24,9 +24,13 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
     "/requests",
     { schema: { body: requestInput, response: { 201: requestView } } },
     async (request, reply) => {
-      const { durationSeconds, ...asked } = request.body;
+      const { durationSeconds, startsAt, ...asked } = request.body;
       const durationMs = durationSeconds * 1000;
-      const view = await access.request(callerOf(request), { ...asked, durationMs });
+      const view = await access.request(callerOf(request), {
+        ...asked,
+        durationMs,
+        startsAt: startsAt === undefined ? undefined : Date.parse(startsAt),
+      });
       return await reply.code(201).send(view);
     },
   );
@@ -48,9 +52,12 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
     "/requests/:id/approve",
     { schema: { params: byId, body: approveInput.prefault({}), response: answer } },
     async (request) => {
-      const { durationSeconds, comment } = request.body;
+      const { durationSeconds, ...approval } = request.body;
       const durationMs = durationSeconds === undefined ? undefined : durationSeconds * 1000;
-      return await access.approve(callerOf(request), request.params.id, { durationMs, comment });
+      return await access.approve(callerOf(request), request.params.id, {
+        ...approval,
+        durationMs,
+      });
     },
   );
 
