@@ -1,0 +1,115 @@
+// `npm run bench`: jitdb beside a direct connection, `ssh -L` and PgBouncer in one interleaved run. See docs/performance.md.
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { execa } from "execa";
+import { createLongPath, nearAddress } from "./far/namespaces.ts";
+import { connectMeasure } from "./measures/connects.ts";
+import { copyMeasures } from "./measures/copy.ts";
+import { firstQueryMeasure } from "./measures/far.ts";
+import type { Measure, Scale } from "./measures/measure.ts";
+import { neighbourMeasures } from "./measures/neighbours.ts";
+import { pgbenchMeasures } from "./measures/pgbench.ts";
+import { missingLine } from "./paths/tools.ts";
+import { createPlace } from "./place.ts";
+import { type MeasureRounds, reached, toGoalTable, toTable } from "./report.ts";
+import { runMeasure } from "./run.ts";
+
+const scales: Readonly<Record<"full" | "quick", Scale>> = {
+  full: { rounds: 5, seconds: 5, rows: 2_000_000 },
+  quick: { rounds: 3, seconds: 1, rows: 500_000 },
+};
+
+const nearMeasures = [...pgbenchMeasures, ...copyMeasures, connectMeasure, ...neighbourMeasures];
+const farMeasures = [firstQueryMeasure, ...copyMeasures.filter(({ name }) => name === "copy out")];
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    /** Part of a measure's name. */
+    only: { type: "string", default: "" },
+    /** Where the results are kept. */
+    json: { type: "string" },
+    /** Set by the bench itself: what stands in front of the commands of far clients. */
+    far: { type: "string" },
+  },
+});
+const scale = scales[options.quick ? "quick" : "full"];
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+if (options.far === undefined) {
+  await benchAll();
+} else {
+  process.stdout.write(`${JSON.stringify(await benchFarEnd(options.far.split(" ")))}\n`);
+}
+
+async function benchAll(): Promise<void> {
+  const measures: MeasureRounds[] = [];
+  const near = chosen(nearMeasures, "");
+  if (near.length > 0) {
+    const place = await createPlace(scale, "127.0.0.1", [], say);
+    try {
+      for (const measure of near) {
+        const rounds = await runMeasure(measure, place.site, place.paths, scale);
+        say(toTable(rounds));
+        measures.push(rounds);
+      }
+    } finally {
+      await place.close();
+    }
+  }
+  if (chosen(farMeasures, "50 ms: ").length > 0) {
+    for (const rounds of await benchFar()) {
+      say(toTable(rounds));
+      measures.push(rounds);
+    }
+  }
+  say(toGoalTable(measures));
+  if (options.json !== undefined) {
+    const text = JSON.stringify({ scale, measures, goals: reached(measures) }, null, 2);
+    await writeFile(options.json, `${text}\n`);
+  }
+}
+
+/** Runs the bench once more, inside a namespace of its own. */
+async function benchFar(): Promise<MeasureRounds[]> {
+  const missing = missingLine(["gcc", "ip"]);
+  if (missing !== undefined || process.getuid?.() !== 0) {
+    say(`Without the path of 50 ms: ${missing ?? "network namespaces need root"}`);
+    return [];
+  }
+  const folder = await mkdtemp(join(tmpdir(), "jitdb-path-"));
+  const path = await createLongPath(folder);
+  try {
+    const own = [process.execPath, import.meta.filename, "--far", path.far.join(" ")];
+    const more = [...(options.quick ? ["--quick"] : []), "--only", options.only];
+    const [program = "", ...args] = [...path.near, ...own, ...more];
+    const { stdout } = await execa(program, args, { stderr: "inherit" });
+    return JSON.parse(stdout.split("\n").at(-1) ?? "[]");
+  } finally {
+    await path.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function benchFarEnd(far: readonly string[]): Promise<MeasureRounds[]> {
+  const place = await createPlace(scale, nearAddress, far, (text) =>
+    process.stderr.write(`${text}\n`),
+  );
+  try {
+    const measures: MeasureRounds[] = [];
+    for (const measure of chosen(farMeasures, "50 ms: ")) {
+      const rounds = await runMeasure(measure, place.site, place.paths, scale);
+      measures.push({ ...rounds, measure: `50 ms: ${measure.name}` });
+    }
+    return measures;
+  } finally {
+    await place.close();
+  }
+}
+
+function chosen(measures: readonly Measure[], prefix: string): Measure[] {
+  return measures.filter(({ name }) => `${prefix}${name}`.includes(options.only));
+}

@@ -1,0 +1,109 @@
+// Starts everything for a run: the database with its table, and the paths to it.
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build } from "../scripts/build.ts";
+import { createInstallation } from "../test/support/installation.ts";
+import { type Forwarder, startForwarder } from "./far/forwarder.ts";
+import { rowBytes } from "./measures/copy.ts";
+import type { Scale } from "./measures/measure.ts";
+import { startJitdb } from "./paths/jitdb.ts";
+import type { Path } from "./paths/path.ts";
+import { startPgbouncer } from "./paths/pgbouncer.ts";
+import { startSsh } from "./paths/ssh.ts";
+import { missingLine, type Tool } from "./paths/tools.ts";
+import { createSite, type Site } from "./site.ts";
+
+export interface Place {
+  readonly site: Site;
+  readonly paths: readonly Path[];
+  close(): Promise<void>;
+}
+
+const policies = `
+  - name: bench
+    who: { groups: [developers] }
+    databases: ["prod-*"]
+    profiles: [read-only, read-write]
+    maxDuration: 8h
+    approval: automatic
+`;
+
+/** Rows as `copy in` loads them, and as the table has them: `rowBytes` each. */
+function rowOf(number: number): string {
+  return `${number}\t0\t`.padEnd(rowBytes - 1, "x");
+}
+
+/** @param host where the servers of the paths are reached; @param far in front of clients' commands */
+export async function createPlace(
+  scale: Scale,
+  host: string,
+  far: readonly string[],
+  say: (text: string) => void,
+): Promise<Place> {
+  const closers: (() => unknown)[] = [];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) {
+      await closer();
+    }
+  };
+  try {
+    await build();
+    const folder = await mkdtemp(join(tmpdir(), "jitdb-bench-"));
+    closers.push(() => rm(folder, { recursive: true, force: true }));
+    const installation = await createInstallation({
+      postgres: "system",
+      policies,
+      postgresSettings: { shared_buffers: "256MB", max_wal_size: "2GB" },
+    });
+    closers.push(() => installation.stop());
+    await installation.asSuperuser(`
+      CREATE TABLE app.bench (aid int PRIMARY KEY, abalance int, filler text);
+      INSERT INTO app.bench SELECT i, 0, repeat('x', ${rowBytes - 4} - length(i::text))
+        FROM generate_series(1, ${scale.rows}) AS i;`);
+    await installation.asSuperuser("VACUUM ANALYZE app.bench");
+    await writeFile(
+      join(folder, "rows.tsv"),
+      Array.from({ length: scale.rows }, (_, index) => `${rowOf(index + 1)}\n`).join(""),
+    );
+    const { postgres } = installation;
+    let forwarder: Forwarder | undefined;
+    if (far.length > 0) {
+      forwarder = await startForwarder(host, postgres.port);
+      closers.push(() => forwarder?.close());
+    }
+    const site = createSite(folder, postgres, host, forwarder?.port ?? postgres.port, far);
+    const paths: Path[] = [
+      { name: "direct", environment: site.direct, pids: () => [], close: async () => undefined },
+    ];
+    const add = async (name: string, tools: readonly Tool[], start: () => Promise<Path>) => {
+      const missing = missingLine(tools);
+      if (missing !== undefined) {
+        say(`Without ${name}: ${missing}`);
+        return;
+      }
+      const path = await start();
+      closers.push(() => path.close());
+      paths.push(path);
+    };
+    await add("ssh -L", ["ssh", "sshd", "ssh-keygen"], () => startSsh(site));
+    if (far.length === 0) {
+      await add("PgBouncer", ["pgbouncer"], () => startPgbouncer(site));
+    }
+    await add("jitdb", ["openssl"], () => startJitdb(site, installation));
+    await installation.asSuperuser(grantAll);
+    return { site, paths, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The table came behind the profile's one-time SQL. */
+const grantAll = `
+  DO $$ DECLARE role text; BEGIN
+    FOR role IN SELECT rolname FROM pg_roles WHERE rolname LIKE 'jitdb\\_prod%' LOOP
+      EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA app TO %I', role);
+    END LOOP;
+  END $$`;

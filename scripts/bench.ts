@@ -1,0 +1,3 @@
+// `npm run bench`: see bench/main.ts for its options.
+
+import "../bench/main.ts";
