@@ -50,6 +50,9 @@ export interface Api {
   grantDetail(id: string): Answer<typeof grantDetail>;
   signTraces(id: string, input: Signature): Answer<typeof grantDetail>;
   revoke(id: string, input: { readonly reason: string }): Answer<typeof grantView>;
+  release(id: string): Answer<typeof grantView>;
+  extend(id: string, input: Extension): Answer<typeof requestView>;
+  review(id: string, input: { readonly comment: string }): Answer<typeof grantView>;
   sessions(query: SessionQuery): Answer<typeof sessionList>;
   audit(query: Query<typeof auditQuery>): Answer<typeof auditList>;
   /** Events as they come, until closed. Events are hints: what counts is what the other methods say. */
@@ -61,10 +64,21 @@ export interface NewRequest {
   readonly profile?: string | undefined;
   readonly durationSeconds: number;
   readonly reason: string;
+  /** ISO instant. */
+  readonly startsAt?: string | undefined;
+  readonly breakGlass?: boolean | undefined;
+}
+
+export interface Extension {
+  readonly durationSeconds?: number | undefined;
+  readonly reason: string;
+  /** The end that the person saw. */
+  readonly endsAt: string;
 }
 
 export interface Approval {
   readonly durationSeconds?: number | undefined;
+  readonly profile?: string | undefined;
   readonly comment: string;
 }
 
@@ -74,9 +88,10 @@ export interface Signature {
   readonly comment: string;
 }
 
-/** In a query string `openTraces` is text. */
-export type GrantQuery = Omit<Query<typeof grantQuery>, "openTraces"> & {
+/** In a query string `openTraces` and `openReviews` are text. */
+export type GrantQuery = Omit<Query<typeof grantQuery>, "openTraces" | "openReviews"> & {
   readonly openTraces?: boolean;
+  readonly openReviews?: boolean;
 };
 
 /** In a query string `open` is text. */
@@ -169,6 +184,18 @@ export class HttpApi implements Api {
 
   revoke(id: string, input: { readonly reason: string }) {
     return this.#post(`/grants/${encodeURIComponent(id)}/revoke`, grantView, input);
+  }
+
+  release(id: string) {
+    return this.#post(`/grants/${encodeURIComponent(id)}/release`, grantView, {});
+  }
+
+  extend(id: string, input: Extension) {
+    return this.#post(`/grants/${encodeURIComponent(id)}/extend`, requestView, input);
+  }
+
+  review(id: string, input: { readonly comment: string }) {
+    return this.#post(`/grants/${encodeURIComponent(id)}/review`, grantView, input);
   }
 
   sessions(query: SessionQuery) {

@@ -82,6 +82,21 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/grants.ts")).grantsCommand,
   },
   {
+    name: "extend",
+    summary: "ask for more time for a live grant",
+    load: async () => (await import("./commands/extend.ts")).extendCommand,
+  },
+  {
+    name: "release",
+    summary: "give a grant of your own back",
+    load: async () => (await import("./commands/release.ts")).releaseCommand,
+  },
+  {
+    name: "review",
+    summary: "list and sign reviews of break-glass",
+    load: async () => (await import("./commands/review.ts")).reviewCommand,
+  },
+  {
     name: "connect",
     summary: "open a database to local programs",
     load: async () => (await import("./commands/connect.ts")).connectCommand,

@@ -5,7 +5,7 @@ import { JitdbError } from "@jitdb/shared/errors";
 import type { Context } from "../context.ts";
 import { pickGrant } from "../pick.ts";
 import type { Spinner } from "../terminal.ts";
-import { clean, line } from "../text.ts";
+import { clean, line, relative } from "../text.ts";
 import { describeEnd } from "./grant-watch.ts";
 
 /** How often it is looked whether the user is there. */
@@ -20,6 +20,13 @@ export async function usableGrant(
   database: string | undefined,
 ): Promise<GrantView> {
   const picked = await pickGrant(context, database);
+  if (picked.state === "active" && Date.parse(picked.startsAt) > context.clock.now()) {
+    const begins = relative(picked.startsAt, context.clock.now());
+    throw new JitdbError(
+      "grant.not_started",
+      line`The grant for ${picked.database} begins ${begins} (${picked.startsAt}).`,
+    );
+  }
   return picked.user === "preparing" ? await awaitUser(context, picked) : checkUsable(picked);
 }
 

@@ -7,11 +7,12 @@ import type { Context } from "../context.ts";
 import { optionText } from "../listing.ts";
 import { pickRequest } from "../pick.ts";
 import type { Terminal } from "../terminal.ts";
-import { line } from "../text.ts";
+import { line, relative } from "../text.ts";
 
 export interface ApproveOptions {
   readonly id: string | undefined;
   readonly durationSeconds: number | undefined;
+  readonly profile: string | undefined;
   readonly comment: string;
 }
 
@@ -20,6 +21,7 @@ export const approveCommand: CommandModule = {
     command
       .argument("[id]", "the request's id or its beginning; `req_` may be left out")
       .option("--for <duration>", "approve a shorter time than was asked for")
+      .option("--profile <name>", "approve narrower privileges than were asked for")
       .option("--comment <text>", "goes on record beside the approval")
       .addHelpText("after", "\nExample:\n  jitdb approve 7k2m --for 15m"),
   run: (context, args, options) => runApprove(context, parseApprove(args, options)),
@@ -31,6 +33,7 @@ export function parseApprove(args: readonly string[], options: CommandOptions): 
   return {
     id: args[0],
     durationSeconds: duration === undefined ? undefined : parseDuration(duration) / 1000,
+    profile: optionText(options, "profile"),
     comment: optionText(options, "comment") ?? "",
   };
 }
@@ -38,9 +41,13 @@ export function parseApprove(args: readonly string[], options: CommandOptions): 
 export async function runApprove(context: Context, options: ApproveOptions): Promise<void> {
   const { terminal } = context;
   const asked = await pickRequest(context, options.id, { scope: "inbox", verb: "approve" });
-  sayWhatIsAsked(terminal, asked);
-  const { durationSeconds, comment } = options;
-  const request = await (await context.api()).approve(asked.id, { durationSeconds, comment });
+  sayWhatIsAsked(terminal, asked, context.clock.now());
+  const { durationSeconds, profile, comment } = options;
+  const request = await (await context.api()).approve(asked.id, {
+    durationSeconds,
+    profile,
+    comment,
+  });
   if (request.state === "approved") {
     const duration = formatDuration(request.durationSeconds * 1000);
     terminal.say(line`Approved: ${request.person} has ${request.database} for ${duration}.`);
@@ -59,10 +66,14 @@ function sayWhatItCanLeave(terminal: Terminal, { leavesTraces }: RequestView): v
 }
 
 /** What is decided on, so that an approver sees it even when the id came by chat. */
-export function sayWhatIsAsked(terminal: Terminal, request: RequestView): void {
+export function sayWhatIsAsked(terminal: Terminal, request: RequestView, now: number): void {
   const { person, database, profile, device, reason } = request;
   const duration = formatDuration(request.durationSeconds * 1000);
-  terminal.say(line`${person} asks for ${database} (${profile}) for ${duration}.`);
+  const more = request.extendsGrant === null ? "" : " more";
+  terminal.say(line`${person} asks for ${database} (${profile}) for ${duration}${more}.`);
+  if (request.startsAt !== null && request.extendsGrant === null) {
+    terminal.say(line`begins: ${relative(request.startsAt, now)} (${request.startsAt})`);
+  }
   terminal.say(line`reason: ${reason === "" ? "none given" : reason}`);
   terminal.say(
     line`device: ${device.label}${device.confirmed ? "" : ", never confirmed before: an approval confirms it"}`,

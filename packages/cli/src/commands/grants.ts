@@ -185,7 +185,11 @@ function grantColumns(now: number): Column<GrantView>[] {
     { heading: "WHO", show: (grant) => grant.person },
     { heading: "DATABASE", show: (grant) => grant.database },
     { heading: "PROFILE", spare: true, show: (grant) => grant.profile },
-    { heading: "STATE", show: stateOf },
+    {
+      heading: "STATE",
+      show: (grant) => stateOf(grant, now),
+      plain: wordOf,
+    },
     {
       heading: "ENDS",
       show: (grant) => relative(grant.endedAt ?? grant.endsAt, now),
@@ -200,9 +204,20 @@ function grantColumns(now: number): Column<GrantView>[] {
       show: ({ traces }) => (traces === "open" || traces === "signed" ? traces : ""),
       plain: ({ traces }) => traces,
     },
+    { heading: "REVIEW", show: ({ review }) => reviewOf(review) },
   ];
 }
 
-function stateOf({ drainingUntil, end, state }: GrantView): string {
+/** Only break-glass has one. */
+function reviewOf(review: GrantView["review"]): string {
+  return review === null ? "" : `break-glass, ${review.signedBy === null ? "open" : "signed"}`;
+}
+
+function stateOf(grant: GrantView, now: number): string {
+  const isAhead = grant.state === "active" && Date.parse(grant.startsAt) > now;
+  return isAhead ? `begins ${relative(grant.startsAt, now)}` : wordOf(grant);
+}
+
+function wordOf({ drainingUntil, end, state }: GrantView): string {
   return drainingUntil === null ? (end ?? state) : "draining";
 }

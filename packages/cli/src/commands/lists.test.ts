@@ -39,7 +39,7 @@ const rows: Row[] = [
     terminal:
       "ID            STATE    WHO    DATABASE     PROFILE    FOR  ASKED   DEVICE           REASON\n" +
       "req_7k2m9x4q  pending  alice  prod-orders  read-only  30m  3m ago  alice-laptop (…  order 4711 is s…\n",
-    pipe: "req_7k2m9x4q\tpending\talice\tprod-orders\tread-only\t30m\t2026-11-23T11:57:00.000Z\talice-laptop (linux)\torder 4711 is stuck\n",
+    pipe: "req_7k2m9x4q\tpending\talice\tprod-orders\tread-only\t30m\t2026-11-23T11:57:00.000Z\talice-laptop (linux)\torder 4711 is stuck\t\n",
   },
   {
     argv: ["grants"],
@@ -47,7 +47,7 @@ const rows: Row[] = [
     terminal:
       "ID                WHO    DATABASE     PROFILE    STATE   ENDS    USER   SESSIONS\n" +
       "grt_7k2m9x4qab3d  alice  prod-orders  read-only  active  in 29m  ready  1\n",
-    pipe: "grt_7k2m9x4qab3d\talice\tprod-orders\tread-only\tactive\t2026-11-23T12:29:00.000Z\tready\t1\t\tpending\n",
+    pipe: "grt_7k2m9x4qab3d\talice\tprod-orders\tread-only\tactive\t2026-11-23T12:29:00.000Z\tready\t1\t\tpending\t\n",
   },
   {
     argv: ["sessions"],

@@ -6,6 +6,7 @@ import { JitdbError } from "@jitdb/shared/errors";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import { addJsonOption, optionText } from "../listing.ts";
+import { parseStart } from "../start-time.ts";
 import { clean, line, relative } from "../text.ts";
 import { waitForDecision } from "../waiting.ts";
 
@@ -14,6 +15,9 @@ export interface RequestOptions {
   readonly durationSeconds: number | undefined;
   readonly profile: string | undefined;
   readonly reason: string;
+  /** As it was written. */
+  readonly at: string | undefined;
+  readonly breakGlass: boolean;
   readonly wait: boolean;
   readonly json: boolean;
 }
@@ -26,6 +30,11 @@ export const requestCommand: CommandModule = {
         .option("--for <duration>", "for how long: 30m, 2h, 1h30m")
         .option("--profile <name>", "with which privileges; read-only where there is a choice")
         .option("--reason <text>", "why; approvers and the audit will read it")
+        .option("--at <time>", 'begin later: 22:00, or "2026-11-24 22:00"')
+        .option(
+          "--break-glass",
+          "an emergency: access at once, reviewed afterwards; needs --reason",
+        )
         .option("--no-wait", "do not wait for the decision"),
     ).addHelpText(
       "after",
@@ -43,6 +52,8 @@ export function parseRequest(args: readonly string[], options: CommandOptions): 
     durationSeconds: duration === undefined ? undefined : parseDuration(duration) / 1000,
     profile: optionText(options, "profile"),
     reason: optionText(options, "reason") ?? "",
+    at: optionText(options, "at"),
+    breakGlass: options["breakGlass"] === true,
     wait: options["wait"] !== false,
     json: options["json"] === true,
   };
@@ -55,6 +66,8 @@ export async function runRequest(context: Context, options: RequestOptions): Pro
     durationSeconds: options.durationSeconds ?? (await askForDuration(context)),
     profile: options.profile,
     reason: options.reason,
+    startsAt: options.at === undefined ? undefined : parseStart(options.at, context.clock.now()),
+    breakGlass: options.breakGlass || undefined,
   };
   const asked = await (await context.api()).createRequest(input);
   const duration = formatDuration(asked.durationSeconds * 1000);
@@ -155,6 +168,16 @@ function sayOutcome(context: Context, request: RequestView): void {
     case "approved": {
       const duration = formatDuration(request.durationSeconds * 1000);
       terminal.say(line`Approved${decidedBy === null ? "" : ` by ${decidedBy}`} for ${duration}.`);
+      if (request.breakGlass) {
+        terminal.say("This was break-glass: somebody else reviews what you do with it.");
+      }
+      if (request.startsAt !== null && Date.parse(request.startsAt) > context.clock.now()) {
+        const begins = relative(request.startsAt, context.clock.now());
+        terminal.say(
+          line`It begins ${begins}; until then \`jitdb release ${database}\` takes it back.`,
+        );
+        return;
+      }
       terminal.say(line`Go on with \`jitdb psql ${database}\` or \`jitdb connect ${database}\`.`);
       return;
     }

@@ -94,5 +94,17 @@ function requestColumns(now: number): Column<RequestView>[] {
       show: ({ device }) => (device.confirmed ? device.label : `${device.label}, new`),
     },
     { heading: "REASON", show: (request) => request.reason },
+    { heading: "KIND", show: kindOf },
   ];
+}
+
+/** What is unusual about it; empty for most. */
+function kindOf({ breakGlass, extendsGrant, startsAt }: RequestView): string {
+  if (breakGlass) {
+    return "break-glass";
+  }
+  if (extendsGrant !== null) {
+    return "more time";
+  }
+  return startsAt === null ? "" : `begins ${startsAt}`;
 }
