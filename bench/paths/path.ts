@@ -24,9 +24,3 @@ export function cpuSeconds(pid: number): number {
     return 0;
   }
 }
-
-/** Bytes of memory that a process has. */
-export function residentBytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) * 1024;
-}
