@@ -35,6 +35,10 @@ export class FastWebSocket extends WebSocket {
 
   /** Sends chunks as one binary message. They are the caller's again when this returns; `onSent` comes when it is written, or never will be. */
   sendChunks(chunks: readonly Uint8Array[], onSent: () => void): void {
+    // Nothing follows a close (RFC 6455 §5.5.1); what was not sent, the tunnel knows.
+    if (this.readyState !== this.OPEN) {
+      return;
+    }
     const socket = this.#socket;
     const frame = socket === undefined ? memory.join(chunks) : encodeMessage(chunks, memory);
     const written = () => {
