@@ -94,6 +94,10 @@ test("an open session outlives the end that was moved, and a second time is refu
 
 test("break-glass opens at once and stays open for review until somebody else signs", async () => {
   const argv = ["request", "prod-orders", "--for", "10m", "--profile", "read-write"];
+  await company.installation.serverCommand([
+    ...["users", "groups", "alice", "developers"],
+    ...["--through", "bob"],
+  ]);
   const silent = await company.alice.run([...argv, "--break-glass"]);
   expect(silent.stderr).toContain(
     "The policy emergency wants a reason for read-write on prod-orders.",

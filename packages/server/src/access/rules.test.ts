@@ -121,7 +121,7 @@ describe("stages", () => {
 });
 
 describe("an approver", () => {
-  test("through whom the requester came into the group does not decide", async () => {
+  test("through whom the requester came into the group does not decide (invariant 5)", async () => {
     const { access, caller } = fixture;
     await addTo("alice", "developers", "bob");
     const id = await asked({ profile: "read-only" });
@@ -164,7 +164,7 @@ describe("an approver", () => {
 describe("a later start", () => {
   const startsAt = startOfTime + 2 * hour;
 
-  test("begins when it was asked for; until then nothing opens, also when the clock steps back", async () => {
+  test("begins when it was asked for; until then nothing opens, also when the clock steps back (invariant 6)", async () => {
     const { access, caller, clock, store } = fixture;
     const id = await granted({ profile: "read-only", startsAt });
     const view = await access.getGrant(caller("alice"), id);

@@ -9,8 +9,12 @@ import type { Terminal } from "./terminal.ts";
 interface UserOptions {
   readonly config: string;
   readonly groups?: readonly string[];
+  readonly through?: string;
   readonly json?: true;
 }
+
+const throughWhom =
+  "who brings them into the groups, and so never approves what these let them ask";
 
 export function addUsers(program: Command, terminal: Terminal): void {
   const users = program.command("users").description("manage the accounts of people");
@@ -27,15 +31,17 @@ export function addUsers(program: Command, terminal: Terminal): void {
     .description("add a person and print the link with which they choose a password")
     .addOption(configOption())
     .option("--groups <groups...>", "their groups; members of admins administer the server")
+    .option("--through <name>", throughWhom)
     .action((name: string, options: UserOptions) =>
-      run({ do: "add", name, groups: options.groups ?? [] }, options),
+      run({ do: "add", name, groups: options.groups ?? [], through: options.through }, options),
     );
   users
     .command("groups <name> [groups...]")
     .description("replace a person's groups")
     .addOption(configOption())
+    .option("--through <name>", throughWhom)
     .action((name: string, groups: string[], options: UserOptions) =>
-      run({ do: "groups", name, groups }, options),
+      run({ do: "groups", name, groups, through: options.through }, options),
     );
   for (const [action, description] of [
     ["disable", "end a person's logins and sessions and let them start no other"],

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { parse } from "yaml";
 import { z } from "zod";
 import { databaseSchema, policySchema, rootSchema } from "./schema.ts";
 
@@ -21,6 +22,20 @@ test("every key of jitdb.yaml has its row, and every row is a key", () => {
   const [table = ""] = section.split("\n## ");
   const rows = Array.from(table.matchAll(/^\| `([^`]+)` \|/gm), ([, key]) => key);
   expect(rows).toEqual(known);
+});
+
+test("the examples of policies are policies", () => {
+  const examples = Array.from(
+    text.matchAll(/^```yaml\n(policies:\n[^`]*)```/gm),
+    ([, yaml]) => yaml,
+  );
+  expect(examples.length).toBeGreaterThan(0);
+  for (const example of examples) {
+    const { policies } = parse(example ?? "") as { policies: unknown[] };
+    expect(policies.map((each) => policySchema.safeParse(each).error)).toEqual(
+      policies.map(() => undefined),
+    );
+  }
 });
 
 /** The paths of everything that may be written below a schema. */

@@ -9,8 +9,8 @@ const groups = z.array(name).max(100);
 
 export const userCommand = z.discriminatedUnion("do", [
   z.object({ do: z.literal("list") }),
-  z.object({ do: z.literal("add"), name, groups }),
-  z.object({ do: z.literal("groups"), name, groups }),
+  z.object({ do: z.literal("add"), name, groups, through: name.optional() }),
+  z.object({ do: z.literal("groups"), name, groups, through: name.optional() }),
   z.object({ do: z.literal("disable"), name }),
   z.object({ do: z.literal("enable"), name }),
   z.object({ do: z.literal("setup-link"), name }),
@@ -44,8 +44,10 @@ export async function runUserCommand(
       const { person, link } = await people.add(command, operator);
       return answer([person], showLink(publicUrl, link));
     }
-    case "groups":
-      return answer([await people.setGroups(command.name, command.groups, operator)]);
+    case "groups": {
+      const { name, groups, through } = command;
+      return answer([await people.setGroups(name, groups, operator, through)]);
+    }
     case "disable":
       return answer([await people.disable(command.name, operator)]);
     case "enable":

@@ -123,6 +123,25 @@ test("disabling twice is recorded once, and hinted for tunnels to end", async ()
   expect(hints).toContainEqual({ type: "person", id: person.id });
 });
 
+test("keep through whom a person came into a group, also when groups are replaced (invariant 5)", async () => {
+  const { people, store } = await createPeople();
+  const { person: bob } = await people.add({ name: "bob", groups: [] }, "console");
+  await people.add({ name: "alice", groups: ["ops"], through: "bob" }, "console");
+  await people.setGroups("alice", ["ops", "developers"], "console");
+  const rows = await store.db
+    .selectFrom("memberships")
+    .select(["group_name", "added_by"])
+    .orderBy("group_name")
+    .execute();
+  expect(rows).toEqual([
+    { group_name: "developers", added_by: null },
+    { group_name: "ops", added_by: bob.id },
+  ]);
+  await expect(people.setGroups("alice", ["x"], "console", "nobody")).rejects.toMatchObject({
+    code: "person.unknown",
+  });
+});
+
 test("groups are replaced as a whole", async () => {
   const { people } = await createPeople();
   await people.add({ name: "alice", groups: ["leads", "developers"] }, "console");

@@ -66,11 +66,12 @@ export class People {
 
   /** @throws JitdbError `usage.invalid` for a malformed name, `person.exists`. */
   async add(
-    input: { name: string; groups: readonly string[] },
+    input: { name: string; groups: readonly string[]; through?: string | undefined },
     by: string,
   ): Promise<{ person: Person; link: SetupLink }> {
     const person = checkName(input.name);
     const groups = checkGroups(input.groups);
+    const addedBy = await this.#idOf(input.through);
     const link = this.#createLink();
     const id = createPersonId(this.#random);
     await this.#change(async (tx) => {
@@ -90,7 +91,7 @@ export class People {
       if (added === undefined) {
         throw new JitdbError("person.exists", `There is already a person called ${person}.`);
       }
-      await writeGroups(tx, id, groups);
+      await writeGroups(tx, id, groups, addedBy);
       await this.#trail.stage(tx, { kind: "person.added", person, groups, by });
     });
     return { person: await this.get(person), link };
@@ -159,13 +160,27 @@ export class People {
     return await this.get(name);
   }
 
-  /** Replaces the person's groups. @throws JitdbError `person.unknown`, `usage.invalid`. */
-  async setGroups(name: string, groups: readonly string[], by: string): Promise<Person> {
+  /**
+   * Replaces the person's groups. `through` names who brought the person into those that are new.
+   * @throws JitdbError `person.unknown`, `usage.invalid`.
+   */
+  async setGroups(
+    name: string,
+    groups: readonly string[],
+    by: string,
+    through?: string,
+  ): Promise<Person> {
     const checked = checkGroups(groups);
+    const addedBy = await this.#idOf(through);
     const { id } = await this.#rowOf(name);
     await this.#change(async (tx) => {
-      await tx.deleteFrom("memberships").where("person_id", "=", id).execute();
-      await writeGroups(tx, id, checked);
+      // SECURITY: those that stay keep through whom they came.
+      await tx
+        .deleteFrom("memberships")
+        .where("person_id", "=", id)
+        .$if(checked.length > 0, (query) => query.where("group_name", "not in", checked))
+        .execute();
+      await writeGroups(tx, id, checked, addedBy);
       await this.#trail.stage(tx, {
         kind: "person.groups_changed",
         person: name,
@@ -269,6 +284,10 @@ export class People {
     return result;
   }
 
+  async #idOf(name: string | undefined): Promise<PersonId | null> {
+    return name === undefined ? null : (await this.#rowOf(name)).id;
+  }
+
   async #rowOf(name: string): Promise<PersonRow> {
     const row = await this.#store.db
       .selectFrom("people")
@@ -324,11 +343,13 @@ async function writeGroups(
   tx: Kysely<Tables>,
   person_id: PersonId,
   groups: readonly string[],
+  added_by: PersonId | null,
 ): Promise<void> {
   if (groups.length > 0) {
     await tx
       .insertInto("memberships")
-      .values(groups.map((group_name) => ({ person_id, group_name })))
+      .values(groups.map((group_name) => ({ person_id, group_name, added_by })))
+      .onConflict((conflict) => conflict.columns(["person_id", "group_name"]).doNothing())
       .execute();
   }
 }
