@@ -1,12 +1,22 @@
-// What can carry a tunnel's messages, for the one suite that each must pass: memory, a WebSocket over TCP, a WebSocket over TLS.
+// What can carry a tunnel's messages, for the one suite that each must pass: memory, a WebSocket over TCP, one over TLS, and those of
+// the two programs with their fast lanes.
 // A connection can be made to break behind a given byte of either direction, as networks do.
 
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { type AddressInfo, connect as connectTcp, createServer, type Socket } from "node:net";
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer,
+  type Socket,
+  type TcpNetConnectOpts,
+} from "node:net";
+import { Inlet } from "@jitdb/shared/inlet";
 import { tunnelLimits } from "@jitdb/shared/tunnel/limits";
-import { WebSocket, WebSocketServer } from "ws";
+import { type ClientOptions, WebSocket, WebSocketServer } from "ws";
+import { FastWebSocket as AgentWebSocket } from "../../../packages/cli/src/network/fast-websocket.ts";
+import { FastWebSocket as GatewayWebSocket } from "../../../packages/server/src/http/websockets/fast-websocket.ts";
 import { createAuthority } from "../../support/certificates.ts";
 
 export type Direction = "toGateway" | "toAgent";
@@ -44,6 +54,7 @@ export const carriers: Readonly<Record<string, () => Promise<Carrier>>> = {
     const server = createHttpServer();
     return await WebSocketCarrier.start(server, "ws", {});
   },
+  "TCP on the fast lanes": async () => await FastCarrier.start(createHttpServer(), "ws", {}),
   TLS: async () => {
     const authority = await createAuthority("conformance");
     try {
@@ -131,19 +142,21 @@ class MemoryCarrier implements Carrier {
   }
 }
 
+const settings = { perMessageDeflate: false, maxPayload: tunnelLimits.maxMessageBytes } as const;
+
 /** The gateway's WebSocket server behind a relay that counts bytes and cuts connections, below TLS where there is TLS. */
 class WebSocketCarrier implements Carrier {
   readonly passed = { toGateway: 0, toAgent: 0 };
   readonly #http: ReturnType<typeof createHttpServer>;
   readonly #scheme: "ws" | "wss";
   readonly #trust: { readonly ca?: string };
-  readonly #websockets: WebSocketServer;
+  readonly #websockets = this.listen();
   readonly #relay = createServer((socket) => this.#pass(socket));
   readonly #sockets = new Set<Socket>();
   #cut: Cut | undefined;
   #accepted: Pipe | undefined;
 
-  private constructor(
+  protected constructor(
     http: ReturnType<typeof createHttpServer>,
     scheme: "ws" | "wss",
     trust: { readonly ca?: string },
@@ -151,13 +164,13 @@ class WebSocketCarrier implements Carrier {
     this.#http = http;
     this.#scheme = scheme;
     this.#trust = trust;
-    this.#websockets = new WebSocketServer({
-      server: http,
-      perMessageDeflate: false,
-      maxPayload: tunnelLimits.maxMessageBytes,
+    this.#websockets.on("connection", (websocket, { socket }) => {
+      this.#accepted = this.accept(websocket, socket);
     });
-    this.#websockets.on("connection", (websocket) => {
-      this.#accepted = createPipe(websocket);
+    http.on("upgrade", (request, socket, head) => {
+      this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
+        this.#websockets.emit("connection", websocket, request);
+      });
     });
   }
 
@@ -166,7 +179,7 @@ class WebSocketCarrier implements Carrier {
     scheme: "ws" | "wss",
     trust: { readonly ca?: string },
   ): Promise<WebSocketCarrier> {
-    const carrier = new WebSocketCarrier(http, scheme, trust);
+    const carrier = new this(http, scheme, trust);
     for (const server of [carrier.#http, carrier.#relay]) {
       server.listen(0, "127.0.0.1");
       await once(server, "listening");
@@ -178,20 +191,35 @@ class WebSocketCarrier implements Carrier {
     this.#cut = cut;
     this.#accepted = undefined;
     const { port } = this.#relay.address() as AddressInfo;
-    const websocket = new WebSocket(`${this.#scheme}://localhost:${port}`, {
+    const { websocket, pipe } = this.dial(`${this.#scheme}://localhost:${port}`, port, {
       ...this.#trust,
       // The certificate is for the name; the relay listens on one family.
       family: 4,
-      perMessageDeflate: false,
-      maxPayload: tunnelLimits.maxMessageBytes,
+      ...settings,
     });
-    const agent = createPipe(websocket);
     const isOpen = await new Promise<boolean>((resolve) => {
       websocket.once("open", () => resolve(true));
       websocket.once("close", () => resolve(false));
     });
     // The server has accepted before its answer can have come.
-    return isOpen && this.#accepted ? { agent, gateway: this.#accepted } : undefined;
+    return isOpen && this.#accepted ? { agent: pipe, gateway: this.#accepted } : undefined;
+  }
+
+  protected listen(): WebSocketServer {
+    return new WebSocketServer({ noServer: true, ...settings });
+  }
+
+  protected accept(websocket: WebSocket, _socket: Socket): Pipe {
+    return createPipe(websocket);
+  }
+
+  protected dial(
+    url: string,
+    _port: number,
+    options: ClientOptions,
+  ): { readonly websocket: WebSocket; readonly pipe: Pipe } {
+    const websocket = new WebSocket(url, options);
+    return { websocket, pipe: createPipe(websocket) };
   }
 
   async close(): Promise<void> {
@@ -234,6 +262,41 @@ class WebSocketCarrier implements Carrier {
         }
       });
     }
+  }
+}
+
+/** The WebSockets of the two programs, which take messages past the library. */
+class FastCarrier extends WebSocketCarrier {
+  protected override listen(): WebSocketServer {
+    const server = new WebSocketServer({
+      noServer: true,
+      WebSocket: GatewayWebSocket,
+      ...settings,
+    });
+    return server as unknown as WebSocketServer;
+  }
+
+  protected override accept(websocket: WebSocket, socket: Socket): Pipe {
+    const fast = websocket as GatewayWebSocket;
+    fast.takeOver(socket, settings.maxPayload);
+    return { ...createPipe(fast), send: (message) => fast.sendChunks([message], () => undefined) };
+  }
+
+  protected override dial(url: string, port: number, options: ClientOptions) {
+    const inlet = new Inlet();
+    const socket = connectTcp({
+      port,
+      host: "127.0.0.1",
+      onread: inlet.onread,
+    } as TcpNetConnectOpts);
+    inlet.bind(socket);
+    const websocket = new AgentWebSocket(url, { ...options, createConnection: () => socket });
+    websocket.once("open", () => websocket.takeOver(socket, inlet, settings.maxPayload));
+    const pipe: Pipe = {
+      ...createPipe(websocket),
+      send: (message) => websocket.sendChunks([message], () => undefined),
+    };
+    return { websocket, pipe };
   }
 }
 
