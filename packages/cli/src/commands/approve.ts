@@ -2,6 +2,7 @@
 
 import type { RequestView } from "@jitdb/shared/api/access";
 import { formatDuration, parseDuration } from "@jitdb/shared/duration";
+import { describeApproved } from "../approved.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import { optionText } from "../listing.ts";
@@ -49,8 +50,8 @@ export async function runApprove(context: Context, options: ApproveOptions): Pro
     comment,
   });
   if (request.state === "approved") {
-    const duration = formatDuration(request.durationSeconds * 1000);
-    terminal.say(line`Approved: ${request.person} has ${request.database} for ${duration}.`);
+    const { person, database } = request;
+    terminal.say(line`Approved: ${person} has ${database} for ${describeApproved(request)}.`);
     return;
   }
   const missing = request.approvals.needed - request.approvals.given.length;

@@ -3,6 +3,7 @@
 import type { RequestView } from "@jitdb/shared/api/access";
 import { formatDuration, parseDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
+import { describeApproved } from "../approved.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import { addJsonOption, optionText } from "../listing.ts";
@@ -166,8 +167,8 @@ function sayOutcome(context: Context, request: RequestView): void {
       terminal.say(line`${id} waits for its decision. Look with \`jitdb requests\`.`);
       return;
     case "approved": {
-      const duration = formatDuration(request.durationSeconds * 1000);
-      terminal.say(line`Approved${decidedBy === null ? "" : ` by ${decidedBy}`} for ${duration}.`);
+      const by = decidedBy === null ? "" : ` by ${decidedBy}`;
+      terminal.say(line`Approved${by} for ${describeApproved(request)}.`);
       if (request.breakGlass) {
         terminal.say("This was break-glass: somebody else reviews what you do with it.");
       }

@@ -47,6 +47,30 @@ describe("jitdb request", () => {
   });
 });
 
+describe("jitdb approve", () => {
+  it("narrows and shortens, and tells what came of it", async () => {
+    const calls: unknown[] = [];
+    const asked = sampleRequest({ profile: "read-write", startsAt: instant(7200) });
+    const given = { person: "bob", at: instant(0), comment: "" };
+    const api = {
+      requests: () => Promise.resolve({ requests: [asked], next: null }),
+      approve: (id: string, input: unknown) => {
+        calls.push([id, input]);
+        const approvals = {
+          ...asked.approvals,
+          given: [{ ...given, durationSeconds: 900, profile: "read-only" }],
+        };
+        return Promise.resolve({ ...asked, state: "approved" as const, approvals });
+      },
+    };
+    const argv = ["approve", "7k2m9x4q", "--for", "15m", "--profile", "read-only"];
+    const { stderr } = await runWithFakes(argv, { api });
+    expect(calls).toMatchObject([[asked.id, { durationSeconds: 900, profile: "read-only" }]]);
+    expect(stderr).toContain(`begins: in 2h (${instant(7200)})\n`);
+    expect(stderr).toContain("Approved: alice has prod-orders for 15m (read-only).\n");
+  });
+});
+
 describe("jitdb extend", () => {
   it("asks from the end that was seen, and tells the new one", async () => {
     const calls: unknown[] = [];

@@ -10,6 +10,7 @@ import {
   startOfTime,
 } from "./access-fixture.ts";
 import { authorizeOpen } from "./authorize.ts";
+import { isReviewerOf } from "./grants/views.ts";
 
 const hour = 60 * minute;
 const plain = { comment: "" };
@@ -377,6 +378,11 @@ describe("break-glass", () => {
     expect(await fixture.records("review.opened")).toMatchObject([
       { grant: id, reviewers: ["leads"] },
     ]);
+    expect(await access.describeGrant(caller("bob"), id)).toMatchObject({
+      request: { breakGlass: true, reason: "ticket 7" },
+    });
+    expect(await isReviewerOf(fixture.store.db, caller("bob"), id)).toBe(true);
+    expect(await isReviewerOf(fixture.store.db, caller("anna"), id)).toBe(false);
     await expect(access.review(caller("bob"), id, "")).rejects.toMatchObject({
       code: "review.not_open",
     });

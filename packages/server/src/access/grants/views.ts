@@ -8,7 +8,7 @@ import type { Config } from "../../config/config.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { ComparisonState, Tables } from "../../store/tables.ts";
 import { type Page, pageOf, parseCursor } from "../paging.ts";
-import { isApprover } from "../requests/views.ts";
+import { isApprover, namesGroup } from "../requests/views.ts";
 
 export type GrantQuery = z.output<typeof grantQuery>;
 
@@ -89,14 +89,13 @@ function isVisible(where: GrantExpression, caller: Caller) {
     : where.or([isOwn(where, caller), isApprover(where, caller), isReviewer(where, caller)]);
 }
 
-/** As isApprover reads its column. */
 function isReviewer(where: GrantExpression, caller: Caller) {
-  return where.or(
-    caller.groups.map((group) => {
-      const pattern = `%${JSON.stringify(group).replaceAll(/[\\%_]/g, "\\$&")}%`;
-      return sql<boolean>`exists (select 1 from reviews where reviews.grant_id = grants.id
-        and reviews.reviewer_groups like ${pattern} escape '\\')`;
-    }),
+  return where.exists(
+    where
+      .selectFrom("reviews")
+      .select("reviews.grant_id")
+      .whereRef("reviews.grant_id", "=", "grants.id")
+      .where((review) => namesGroup(review, "reviews.reviewer_groups", caller)),
   );
 }
 
@@ -240,3 +239,18 @@ function userProblem(user: LedgerRow | undefined): string | null {
 }
 
 const isoTime = (ms: number) => new Date(ms).toISOString();
+
+/** Whether the caller reviews what was taken with this grant, and so may read its records. */
+export async function isReviewerOf(
+  db: Kysely<Tables>,
+  caller: Caller,
+  id: string,
+): Promise<boolean> {
+  const review = await db
+    .selectFrom("reviews")
+    .select("grant_id")
+    .where("grant_id", "=", id as GrantRow["id"])
+    .where((where) => namesGroup(where, "reviews.reviewer_groups", caller))
+    .executeTakeFirst();
+  return review !== undefined;
+}

@@ -82,7 +82,12 @@ function isForDecision(where: RequestExpression, caller: Caller, now: number) {
 function isVisible(where: RequestExpression, caller: Caller) {
   return caller.administrator
     ? where.lit(true)
-    : where.or([isOwn(where, caller), isApprover(where, caller), hasApproved(where, caller)]);
+    : where.or([
+        isOwn(where, caller),
+        isApprover(where, caller),
+        hasApproved(where, caller),
+        isReviewer(where, caller),
+      ]);
 }
 
 /** Whether a group of the caller's decides on the request; for queries that have `requests` at hand. */
@@ -90,12 +95,33 @@ export function isApprover<T extends "requests">(
   where: ExpressionBuilder<Tables, T>,
   caller: Pick<Caller, "groups">,
 ) {
-  // The column is a JSON array of names; in it a name stands with its quotes, so that no part of one is taken for it.
+  return namesGroup(where, "requests.approver_groups", caller);
+}
+
+/** Whether a JSON array of names has one of the caller's groups. */
+export function namesGroup<T extends keyof Tables>(
+  where: ExpressionBuilder<Tables, T>,
+  column: "requests.approver_groups" | "reviews.reviewer_groups",
+  caller: Pick<Caller, "groups">,
+) {
+  // In it a name stands with its quotes, so that no part of one is taken for it.
   return where.or(
     caller.groups.map((group) => {
       const pattern = `%${JSON.stringify(group).replaceAll(/[\\%_]/g, "\\$&")}%`;
-      return sql<boolean>`requests.approver_groups like ${pattern} escape '\\'`;
+      return sql<boolean>`${sql.ref(column)} like ${pattern} escape '\\'`;
     }),
+  );
+}
+
+/** Whoever reviews a grant sees what was asked for it. */
+function isReviewer(where: RequestExpression, caller: Caller) {
+  return where.exists(
+    where
+      .selectFrom("grants")
+      .innerJoin("reviews", "reviews.grant_id", "grants.id")
+      .select("grants.id")
+      .whereRef("grants.request_id", "=", "requests.id")
+      .where((review) => namesGroup(review, "reviews.reviewer_groups", caller)),
   );
 }
 

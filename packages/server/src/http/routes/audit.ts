@@ -4,6 +4,7 @@ import { auditList, auditQuery } from "@jitdb/shared/api/audit";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { isReviewerOf } from "../../access/grants/views.ts";
 import { listRecords } from "../../audit/search/queries.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { AppPorts } from "../app.ts";
@@ -20,7 +21,10 @@ export function auditRoutes(
       { schema: { querystring: auditQuery, response: { 200: auditList } } },
       async (request) => {
         const { limit, after, ...filter } = request.query;
-        const person = visiblePerson(callerOf(request), filter.person);
+        const caller = callerOf(request);
+        const reviews =
+          filter.grant !== undefined && (await isReviewerOf(store.db, caller, filter.grant));
+        const person = reviews ? filter.person : visiblePerson(caller, filter.person);
         return await listRecords(store.db, journal.id, { ...filter, person }, { limit, after });
       },
     );
