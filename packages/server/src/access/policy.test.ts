@@ -17,6 +17,8 @@ const question: PolicyQuestion = {
   profile: "read-only",
   durationMs: 30 * minute,
   reason: "",
+  start: 0,
+  deviceConfirmed: true,
 };
 
 function policy(name: string, fields: Partial<Policy> = {}): Policy {

@@ -1,7 +1,11 @@
-// Who may ask for what: the ordered policies, and nothing but them. Pure; knows no store, no clock, no caller.
+// Who may ask for what: the ordered policies, and nothing but them. Knows no store, no clock, no caller.
 
+import { JitdbError } from "@jitdb/shared/errors";
 import picomatch from "picomatch";
 import type { Policy } from "../config/config.ts";
+import { type Condition, type ConditionFacts, compileCondition } from "./policies/condition.ts";
+import { withinHours } from "./policies/hours.ts";
+import { isTimeout, runBounded } from "./policies/time-bound.ts";
 
 /** Who asks. Names, because policies are written with names. */
 export interface Asker {
@@ -23,15 +27,26 @@ export interface PolicyQuestion extends Asker {
   readonly profile: string;
   readonly durationMs: number;
   readonly reason: string;
+  /** Epoch ms at which the grant would begin. */
+  readonly start: number;
+  readonly deviceConfirmed: boolean;
 }
 
 export type PolicyAnswer =
-  | { readonly outcome: "match"; readonly policy: Policy }
+  /** `latestStart` (epoch ms): a grant that begins later leaves the policy's hours. */
+  | { readonly outcome: "match"; readonly policy: Policy; readonly latestStart?: number }
   /** No policy lets this person ask for this database at all. */
   | { readonly outcome: "no_policy" }
   /** Not for this profile, or there is none of that name; for `profiles` one does. */
   | { readonly outcome: "profile"; readonly profiles: readonly string[] }
+  /** These would decide, and their conditions do not hold. */
+  | { readonly outcome: "condition"; readonly policies: readonly Policy[] }
+  /** Its condition could not be evaluated; `failure` says why. */
+  | { readonly outcome: "condition_failed"; readonly policy: Policy; readonly failure: string }
   | { readonly outcome: "duration"; readonly policy: Policy }
+  /** `opensAt` (epoch ms): when this duration fits next; absent: never. */
+  | { readonly outcome: "hours"; readonly policy: Policy; readonly opensAt?: number }
+  | { readonly outcome: "reason_pattern"; readonly policy: Policy }
   | { readonly outcome: "reason_missing"; readonly policy: Policy };
 
 /** A profile that somebody may ask for, and the policy that decides then. */
@@ -41,7 +56,8 @@ export interface AllowedProfile {
 }
 
 /**
- * The first policy that covers person, database and profile decides; without one the answer is no.
+ * The first policy that covers person, database and profile, and whose condition holds, decides; without one the answer
+ * is no. A condition that cannot be evaluated ends the search: what stands behind it may be wider.
  *
  * SECURITY: the longest duration and the reason are limits of that policy, not conditions of its match. Were they
  * conditions, whoever is held to 15 minutes by an early policy would ask for an hour and fall through to a wider one.
@@ -54,39 +70,46 @@ export class Policies {
       policy,
       isDatabase: matcher(policy.databases),
       isProfile: matcher(policy.profiles),
+      ...(policy.when !== undefined && { condition: requireCondition(policy.when) }),
     }));
   }
 
   evaluate(question: PolicyQuestion): PolicyAnswer {
     const { database, profile } = question;
-    const policy = database.profiles.includes(profile)
-      ? this.#first(question, database, profile)
-      : undefined;
-    if (policy === undefined) {
-      const profiles = this.profilesFor(question, database).map((allowed) => allowed.profile);
-      return profiles.length === 0 ? { outcome: "no_policy" } : { outcome: "profile", profiles };
+    const missed: Policy[] = [];
+    for (const { policy, condition } of this.#covering(question, database, profile)) {
+      const result = condition?.(factsOf(question)) ?? { holds: true };
+      if ("failure" in result) {
+        return { outcome: "condition_failed", policy, failure: result.failure };
+      }
+      if (result.holds) {
+        return limitsOf(policy, question);
+      }
+      missed.push(policy);
     }
-    // Written so that NaN is refused as well.
-    if (!(question.durationMs > 0 && question.durationMs <= policy.maxDurationMs)) {
-      return { outcome: "duration", policy };
+    if (missed.length > 0) {
+      return { outcome: "condition", policies: missed };
     }
-    const reasonRequired = policy.reasonRequired || policy.breakGlass !== undefined;
-    if (reasonRequired && question.reason.trim() === "") {
-      return { outcome: "reason_missing", policy };
-    }
-    return { outcome: "match", policy };
+    const profiles = this.profilesFor(question, database).map((allowed) => allowed.profile);
+    return profiles.length === 0 ? { outcome: "no_policy" } : { outcome: "profile", profiles };
   }
 
-  /** The profiles of a database that somebody may ask for, in the database's order. */
+  /**
+   * The profiles of a database that somebody may ask for, in the database's order, each with the first policy that may
+   * decide: conditions look at what is only known when it is asked for.
+   */
   profilesFor(asker: Asker, database: PolicyTarget): AllowedProfile[] {
     return database.profiles.flatMap((profile) => {
-      const policy = this.#first(asker, database, profile);
-      return policy === undefined ? [] : [{ profile, policy }];
+      const [first] = this.#covering(asker, database, profile);
+      return first === undefined ? [] : [{ profile, policy: first.policy }];
     });
   }
 
-  #first(asker: Asker, database: PolicyTarget, profile: string): Policy | undefined {
-    return this.#rules.find(
+  #covering(asker: Asker, database: PolicyTarget, profile: string): Rule[] {
+    if (!database.profiles.includes(profile)) {
+      return [];
+    }
+    return this.#rules.filter(
       ({ policy, isDatabase, isProfile }) =>
         // SECURITY: without this a rule for emergencies would answer everyday requests.
         (policy.breakGlass !== undefined) === (asker.breakGlass ?? false) &&
@@ -94,14 +117,63 @@ export class Policies {
         isDatabase(database.name) &&
         hasLabels(database, policy) &&
         isProfile(profile),
-    )?.policy;
+    );
   }
+}
+
+/** What the policy that decides limits. */
+function limitsOf(policy: Policy, question: PolicyQuestion): PolicyAnswer {
+  const { durationMs, start } = question;
+  // Written so that NaN is refused as well.
+  if (!(durationMs > 0 && durationMs <= policy.maxDurationMs)) {
+    return { outcome: "duration", policy };
+  }
+  const reason = question.reason.trim();
+  if ((policy.reasonRequired || policy.breakGlass !== undefined) && reason === "") {
+    return { outcome: "reason_missing", policy };
+  }
+  if (reason !== "" && policy.reasonPattern !== undefined && !fits(policy.reasonPattern, reason)) {
+    return { outcome: "reason_pattern", policy };
+  }
+  if (policy.hours === undefined) {
+    return { outcome: "match", policy };
+  }
+  const { inside, ...when } = withinHours(policy.hours, start, durationMs);
+  return { outcome: inside ? "match" : "hours", policy, ...when };
+}
+
+function fits(pattern: string, reason: string): boolean {
+  try {
+    return runBounded(() => new RegExp(pattern, "u").test(reason));
+  } catch (error) {
+    if (isTimeout(error)) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+function factsOf(question: PolicyQuestion): ConditionFacts {
+  const { person, groups, database, profile, reason, start } = question;
+  const device = { confirmed: question.deviceConfirmed };
+  const minutes = Math.ceil(question.durationMs / 60_000);
+  return { person, groups, device, database, profile, minutes, reason: reason.trim(), start };
+}
+
+/** The file was checked when it was loaded. */
+function requireCondition(text: string): Condition {
+  const compiled = compileCondition(text);
+  if (!compiled.ok) {
+    throw new JitdbError("config.invalid", `The condition ${text} ${compiled.problem}.`);
+  }
+  return compiled.condition;
 }
 
 interface Rule {
   readonly policy: Policy;
   readonly isDatabase: (name: string) => boolean;
   readonly isProfile: (name: string) => boolean;
+  readonly condition?: Condition;
 }
 
 /** SECURITY: a leading `!` means nothing here. In a list of which one has to match, `!secret` would match all the rest. */

@@ -2,6 +2,7 @@
 // schema.ts says how it is written in YAML, load.ts turns the one into the other.
 
 import type { Secret } from "@jitdb/shared/secret";
+import type { HoursWindow } from "../access/policies/hours.ts";
 
 export interface Config {
   readonly listen: ListenConfig;
@@ -131,6 +132,12 @@ export interface Policy {
   /** How long a request waits for its decision. */
   readonly requestLifetimeMs: number;
   readonly reasonRequired: boolean;
+  /** A regular expression that a reason has to match somewhere. */
+  readonly reasonPattern?: string;
+  /** A condition of the match, in CEL (access/policies/condition.ts). */
+  readonly when?: string;
+  /** A grant begins and ends inside; absent: at any time. */
+  readonly hours?: readonly HoursWindow[];
   /** How long a transaction that runs at the end of a grant may go on; 0: a hard end. */
   readonly drainMs: number;
   /** How a grant may get more time; absent: not at all. */

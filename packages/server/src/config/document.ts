@@ -85,6 +85,15 @@ export class ConfigDocument {
     }
   }
 
+  /** Reports at a place inside the text at `path`, where it stands on one line as it is. */
+  errorInside(path: Path, inside: number, message: string, fix = ""): void {
+    const { node } = this.#find(path);
+    const type = isScalar(node) ? node.type : undefined;
+    const quote = type === "QUOTE_DOUBLE" || type === "QUOTE_SINGLE" ? 1 : 0;
+    const offset = quote === 1 || type === "PLAIN" ? quote + inside : 0;
+    this.#addAt(this.#valueOffset(path) + offset, "error", label(path, message), fix);
+  }
+
   /** Reports at the section that lacks a key. */
   missing(section: Path, key: string): void {
     const offset = this.#find(section).keyOffset;

@@ -6,6 +6,7 @@ import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
 import type { z } from "zod";
+import { compileCondition } from "../access/policies/condition.ts";
 import { checkServer, checkTogether } from "./checks.ts";
 import type {
   Config,
@@ -227,7 +228,23 @@ function readPolicies(
     return [];
   }
   const items: readonly unknown[] = value ?? [];
-  return items.map((input, index) => read(document, ["policies", index], policySchema, input));
+  return items.map((item, index) => {
+    const input = read(document, ["policies", index], policySchema, item);
+    checkCondition(document, ["policies", index, "when"], input?.when);
+    return input;
+  });
+}
+
+function checkCondition(document: ConfigDocument, path: Path, text: string | undefined): void {
+  const compiled = text === undefined ? undefined : compileCondition(text);
+  if (compiled?.ok === false) {
+    document.errorInside(
+      path,
+      compiled.offset,
+      `${compiled.problem}.`,
+      "It may use person, groups, device.confirmed, database.name, database.labels, profile, minutes, reason and start.",
+    );
+  }
 }
 
 /** What policies refer to, also of those that are wrong elsewhere. */
@@ -245,7 +262,10 @@ function toPolicy(input: PolicyInput): Policy {
     maxDurationMs: input.maxDuration,
     approval: toApproval(input.approval),
     requestLifetimeMs: input.requestLifetime,
-    reasonRequired: input.reasonRequired,
+    reasonRequired: input.reasonRequired || (input.reason?.required ?? false),
+    ...(input.reason?.pattern !== undefined && { reasonPattern: input.reason.pattern }),
+    ...(input.when !== undefined && { when: input.when }),
+    ...(input.hours && { hours: input.hours }),
     drainMs: input.end?.drain ?? 0,
     ...(input.extend && {
       extend: {

@@ -7,6 +7,7 @@ import { name } from "@jitdb/shared/api/wire";
 import { parseDuration } from "@jitdb/shared/duration";
 import { Secret } from "@jitdb/shared/secret";
 import { z } from "zod";
+import { isZone, weekdays } from "../access/policies/hours.ts";
 
 /** Values of `${env:…}` and `${file:…}` arrive as Secret; where the field is no secret, they count as plain text. */
 const reveal = (value: unknown): unknown => (value instanceof Secret ? value.reveal() : value);
@@ -216,6 +217,31 @@ const approval = z.union(
 );
 export type ApprovalInput = z.infer<typeof approval>;
 
+const hoursWindow = section({
+  days: list(oneOf(weekdays), "days")
+    .min(1, "must name at least one day.")
+    .default([...weekdays]),
+  from: text.refine(
+    (value) => isTime(value) && value !== "24:00",
+    "must be a time, such as 08:00.",
+  ),
+  to: text.refine(isTime, "must be a time, such as 18:00."),
+  zone: text.refine(isZone, "is no time zone. Write one such as Europe/Berlin or UTC."),
+});
+
+function isTime(value: string): boolean {
+  return /^(?:(?:[01]\d|2[0-3]):[0-5]\d|24:00)$/.test(value);
+}
+
+function isPattern(value: string): boolean {
+  try {
+    return new RegExp(value, "u").source !== "";
+  } catch {
+    // A SyntaxError is the answer.
+    return false;
+  }
+}
+
 export const policySchema = section({
   name,
   who: z
@@ -234,6 +260,12 @@ export const policySchema = section({
   approval,
   requestLifetime: durationMs.default(86_400_000),
   reasonRequired: z.boolean("must be true or false.").default(false),
+  reason: section({
+    required: z.boolean("must be true or false.").default(true),
+    pattern: text.refine(isPattern, "is no regular expression.").optional(),
+  }).optional(),
+  when: text.optional(),
+  hours: list(hoursWindow, "windows").min(1, "must name at least one window.").optional(),
   end: section({
     drain: durationMs.refine((ms) => ms <= maxDrainMs, "must be at most 10m."),
   }).optional(),

@@ -8,7 +8,8 @@ import { nearest } from "../../config/nearest.ts";
 import { administrators, type Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { grantRequest } from "../grants/start.ts";
-import type { Asker, Policies, PolicyTarget } from "../policy.ts";
+import { refusalError } from "../policies/refusal.ts";
+import type { Asker, Policies, PolicyQuestion, PolicyTarget } from "../policy.ts";
 import { refuseUnconfirmed, standingOf } from "../standing.ts";
 import { refuseOverDailyLimit } from "./daily-limit.ts";
 import { requestDigest } from "./digest.ts";
@@ -56,7 +57,10 @@ export async function ask(
   }
   refuseStart(change, input);
   const asker = { person: caller.name, groups, breakGlass };
-  const { policy, profile } = decide(ports.config.databases, policies, asker, input);
+  const { policy, profile, latestStart } = decide(ports.config.databases, policies, asker, input, {
+    start: input.startsAt ?? change.now,
+    deviceConfirmed,
+  });
   const wanted = stagesOfRule(policy.approval);
   // SECURITY: a phished login is an unconfirmed device: no policy answers it by itself.
   const vouching = deviceConfirmed ? [] : [{ count: 1, groups: [administrators] }];
@@ -83,6 +87,8 @@ export async function ask(
     lapses_at: Math.min(
       change.now + policy.requestLifetimeMs,
       (input.startsAt ?? Number.POSITIVE_INFINITY) + input.durationMs,
+      // Granted later than that, it would run past the policy's hours.
+      latestStart,
     ),
   });
   // Also for one that waited for an administrator and whose device was confirmed since.
@@ -198,7 +204,8 @@ function decide(
   policies: Policies,
   asker: Asker,
   { database: name, profile, durationMs, reason }: Ask,
-): { policy: Policy; profile: string } {
+  circumstances: Pick<PolicyQuestion, "start" | "deviceConfirmed">,
+): { policy: Policy; profile: string; latestStart: number } {
   if (!Number.isSafeInteger(durationMs) || durationMs <= 0 || durationMs > maxDurationMs) {
     throw new JitdbError("usage.duration", `${durationMs} milliseconds are no duration.`);
   }
@@ -213,36 +220,13 @@ function decide(
   }
   const database = policyTarget(config);
   const chosen = profile ?? defaultProfile(policies, asker, database);
-  const question = { ...asker, database, profile: chosen, durationMs, reason };
+  const question = { ...asker, ...circumstances, database, profile: chosen, durationMs, reason };
   const answer = policies.evaluate(question);
-  switch (answer.outcome) {
-    case "match":
-      return { policy: answer.policy, profile: chosen };
-    case "no_policy":
-      throw new JitdbError("policy.no_match", `No policy lets you ask for ${name}.`, {
-        hint: sayUsable(databases, policies, asker),
-      });
-    case "profile":
-      throw new JitdbError(
-        "policy.no_match",
-        `No policy lets you ask for the profile ${chosen} of ${name}.`,
-        { hint: `Ask with --profile ${answer.profiles.join(" or --profile ")}.` },
-      );
-    case "duration": {
-      const longest = formatDuration(answer.policy.maxDurationMs);
-      throw new JitdbError(
-        "policy.duration",
-        `${formatDuration(durationMs)} is too long: the policy ${answer.policy.name} allows ${longest} at the most for ${chosen} on ${name}.`,
-        { hint: `Ask for less with --for ${longest}.` },
-      );
-    }
-    case "reason_missing":
-      throw new JitdbError(
-        "usage.invalid",
-        `The policy ${answer.policy.name} wants a reason for ${chosen} on ${name}.`,
-        { hint: "Say why with --reason." },
-      );
+  if (answer.outcome !== "match") {
+    throw refusalError(answer, question, sayUsable(databases, policies, asker));
   }
+  const { policy, latestStart = Number.POSITIVE_INFINITY } = answer;
+  return { policy, profile: chosen, latestStart };
 }
 
 /**

@@ -1,0 +1,85 @@
+// A policy's `when:` in CEL (cel-spec): compiled and type-checked when the file is loaded, evaluated under a time bound.
+
+import { Environment, EvaluationError, ParseError } from "@marcbachmann/cel-js";
+import { isTimeout, maxRuleMs, runBounded } from "./time-bound.ts";
+
+/** What a condition may look at; the names are those that it uses. */
+export interface ConditionFacts {
+  readonly person: string;
+  readonly groups: readonly string[];
+  readonly device: { readonly confirmed: boolean };
+  readonly database: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+  readonly profile: string;
+  /** How long is asked for, begun minutes counted whole. */
+  readonly minutes: number;
+  readonly reason: string;
+  /** Epoch ms of the moment at which the grant would begin. */
+  readonly start: number;
+}
+
+export type ConditionResult =
+  | { readonly holds: boolean }
+  /** It could not be evaluated; `failure` is a sentence that says why. */
+  | { readonly failure: string };
+
+export type Condition = (facts: ConditionFacts) => ConditionResult;
+
+export type CompiledCondition =
+  | { readonly ok: true; readonly condition: Condition }
+  /** `offset`: where in the text, in UTF-16 units. */
+  | { readonly ok: false; readonly problem: string; readonly offset: number };
+
+const environment = new Environment({
+  limits: { maxAstNodes: 1000, maxDepth: 50, maxListElements: 1000, maxMapEntries: 1000 },
+})
+  .registerVariable("person", "string")
+  .registerVariable("groups", "list<string>")
+  .registerVariable("device", { schema: { confirmed: "bool" } })
+  .registerVariable("database", { schema: { name: "string", labels: "map<string, string>" } })
+  .registerVariable("profile", "string")
+  .registerVariable("minutes", "int")
+  .registerVariable("reason", "string")
+  .registerVariable("start", "google.protobuf.Timestamp");
+
+/** Compiles a condition, which has to be a bool. */
+export function compileCondition(text: string): CompiledCondition {
+  try {
+    const program = environment.parse(text);
+    const { valid, type, error } = program.check();
+    if (!valid) {
+      return { ok: false, problem: summaryOf(error), offset: error?.range?.start ?? 0 };
+    }
+    if (type !== "bool") {
+      return { ok: false, problem: `is a ${type}, where true or false is wanted`, offset: 0 };
+    }
+    return { ok: true, condition: (facts) => evaluate(program, facts) };
+  } catch (error) {
+    const offset = error instanceof ParseError ? (error.range?.start ?? 0) : 0;
+    return { ok: false, problem: summaryOf(error), offset };
+  }
+}
+
+function evaluate(program: (facts: object) => unknown, facts: ConditionFacts): ConditionResult {
+  const values = {
+    ...facts,
+    groups: [...facts.groups],
+    database: { name: facts.database.name, labels: new Map(Object.entries(facts.database.labels)) },
+    minutes: BigInt(facts.minutes),
+    start: new Date(facts.start),
+  };
+  try {
+    return { holds: runBounded(() => program(values)) === true };
+  } catch (error) {
+    return {
+      failure: isTimeout(error) ? `took more than ${maxRuleMs} ms` : summaryOf(error),
+    };
+  }
+}
+
+function summaryOf(error: unknown): string {
+  const known = error instanceof ParseError || error instanceof EvaluationError;
+  if (known || (error instanceof Error && "summary" in error)) {
+    return String(error.summary);
+  }
+  return error instanceof Error ? error.message : String(error);
+}
