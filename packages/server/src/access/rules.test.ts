@@ -1,4 +1,4 @@
-// What a rule may ask for besides one approval: stages, narrowing, a later start, more time, limits, break-glass.
+// What a rule may ask for besides one approval: stages, narrowing, a later start, more time, limits.
 
 import type { PersonId } from "@jitdb/shared/ids";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -10,7 +10,6 @@ import {
   startOfTime,
 } from "./access-fixture.ts";
 import { authorizeOpen } from "./authorize.ts";
-import { isReviewerOf } from "./grants/views.ts";
 
 const hour = 60 * minute;
 const plain = { comment: "" };
@@ -292,6 +291,25 @@ describe("more time", () => {
     expect((await access.sweep()).ended).toHaveLength(1);
   });
 
+  test("does not lead out of the policy's hours", async () => {
+    const zone = "Europe/Berlin";
+    // 01:00 there when the tests begin.
+    const hours = [{ days: ["thu"], from: "00:00", to: "01:40", zone }] as const;
+    await begin(
+      policy("night", {
+        hours,
+        extend: { times: 2, byMs: hour, approval: { kind: "automatic" } },
+      }),
+    );
+    const id = await granted();
+    await expect(extend(id, { durationMs: 11 * minute })).rejects.toMatchObject({
+      code: "policy.limit",
+      message:
+        "With 11m more the grant would leave the hours of the policy night: thu 00:00–01:40 Europe/Berlin.",
+    });
+    expect(await extend(id, { durationMs: 10 * minute })).toMatchObject({ state: "approved" });
+  });
+
   test("is refused without a clause, over the clause, to others, and after the end", async () => {
     const { access, caller, clock } = fixture;
     const without = await granted({ profile: "read-only" });
@@ -354,79 +372,5 @@ describe("limits per day", () => {
     });
     await fixture.access.release(fixture.caller("alice"), id);
     await granted();
-  });
-});
-
-describe("break-glass", () => {
-  const rules = [
-    policy("everyday"),
-    policy("emergency", {
-      approval: { kind: "automatic" },
-      breakGlass: { reviewGroups: ["leads"], withinMs: 24 * hour },
-    }),
-  ];
-  beforeEach(() => begin(...rules));
-
-  test("opens at once, is marked everywhere, and stays open until somebody else has signed", async () => {
-    const { access, caller, clock } = fixture;
-    const id = await granted({ breakGlass: true });
-    const grant = () => access.getGrant(caller("bob"), id);
-    expect(await grant()).toMatchObject({ review: { groups: ["leads"], signedBy: null } });
-    for (const kind of ["request.created", "request.granted", "grant.started"] as const) {
-      expect(await fixture.records(kind)).toMatchObject([{ breakGlass: true }]);
-    }
-    expect(await fixture.records("review.opened")).toMatchObject([
-      { grant: id, reviewers: ["leads"] },
-    ]);
-    expect(await access.describeGrant(caller("bob"), id)).toMatchObject({
-      request: { breakGlass: true, reason: "ticket 7" },
-    });
-    expect(await isReviewerOf(fixture.store.db, caller("bob"), id)).toBe(true);
-    expect(await isReviewerOf(fixture.store.db, caller("anna"), id)).toBe(false);
-    await expect(access.review(caller("bob"), id, "")).rejects.toMatchObject({
-      code: "review.not_open",
-    });
-    clock.ms += 30 * minute;
-    await access.sweep();
-    await expect(access.review(caller("alice"), id, "")).rejects.toMatchObject({
-      code: "access.own_request",
-    });
-    await expect(access.review(caller("anna"), id, "")).rejects.toMatchObject({
-      code: "grant.unknown",
-    });
-    const open = { scope: "all", openReviews: true, limit: 10 } as const;
-    expect((await access.listGrants(caller("bob"), open)).rows.map((row) => row.id)).toEqual([id]);
-    const signing = await Promise.allSettled([
-      access.review(caller("bob"), id, "it was right"),
-      access.review(caller("carol"), id, "it was right"),
-    ]);
-    expect(signing.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-    expect(await fixture.records("review.signed")).toMatchObject([
-      { late: false, comment: "it was right" },
-    ]);
-    expect((await access.listGrants(caller("bob"), open)).rows).toEqual([]);
-  });
-
-  test("needs a reason, a confirmed device, and a rule of its own", async () => {
-    await expect(asked({ breakGlass: true, reason: " " })).rejects.toMatchObject({
-      code: "usage.invalid",
-      message: "The policy emergency wants a reason for read-write on prod-orders.",
-    });
-    await fixture.addDevice("alice", "new-laptop");
-    const input = { database: "test", durationMs: minute, reason: "fire", breakGlass: true };
-    await expect(
-      fixture.access.request(fixture.caller("alice", "new-laptop"), input),
-    ).rejects.toMatchObject({ code: "device.unconfirmed" });
-    await begin(policy("everyday"));
-    await expect(asked({ breakGlass: true })).rejects.toMatchObject({ code: "policy.no_match" });
-    expect(await fixture.records("grant.started")).toEqual([]);
-  });
-
-  test("does not answer who asked for ordinary access", async () => {
-    const id = await asked();
-    expect(await fixture.access.getRequest(fixture.caller("alice"), id)).toMatchObject({
-      state: "pending",
-      policy: "everyday",
-    });
   });
 });

@@ -6,6 +6,7 @@ import type { GrantId } from "@jitdb/shared/ids";
 import type { Policy } from "../../config/config.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
+import { describeHours, withinHours } from "../policies/hours.ts";
 import { insertRequest } from "../requests/ask.ts";
 import { refuseOverDailyLimit } from "../requests/daily-limit.ts";
 import { requestDigest } from "../requests/digest.ts";
@@ -73,6 +74,7 @@ export async function askForMore(
     break_glass: 0,
     extends_grant: grant.id,
   };
+  refuseOutsideHours(policy, grant, byMs);
   await refuseOverDailyLimit(change, asked, policy);
   const request = await insertRequest(ports, change, caller, {
     ...asked,
@@ -107,6 +109,7 @@ export async function extendGrant(
   }
   const policy = config.policies.find(({ name }) => name === grant.policy);
   const rule = refuseWithoutRule(policy, grant);
+  refuseOutsideHours(policy, grant, durationMs);
   await refuseOverDailyLimit(change, { ...request, duration_ms: durationMs }, policy);
   await moveRequest(change, request, "grant", { by: by?.personId ?? null, reason: null });
   const endsAt = grant.ends_at + durationMs;
@@ -163,6 +166,21 @@ function refuseWithoutRule(
     throw new JitdbError("policy.limit", message, again);
   }
   return policy.extend;
+}
+
+/** Whatever the clause of the extension gives: a grant runs inside its policy's hours. */
+function refuseOutsideHours(
+  policy: Policy | undefined,
+  grant: FoundGrant,
+  durationMs: number,
+): void {
+  const lastsMs = grant.ends_at + durationMs - grant.starts_at;
+  if (policy?.hours !== undefined && !withinHours(policy.hours, grant.starts_at, lastsMs).inside) {
+    const message = `With ${formatDuration(durationMs)} more the grant would leave the hours of the policy ${policy.name}: ${describeHours(policy.hours)}.`;
+    throw new JitdbError("policy.limit", message, {
+      hint: "Extend by less with --by, or ask again when they begin.",
+    });
+  }
 }
 
 function movedError(id: string, endsAt: number): JitdbError {
