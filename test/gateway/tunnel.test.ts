@@ -25,7 +25,7 @@ describe("a tunnel", () => {
       limits: {
         opens: { burst: 3, perSecond: 1 },
         auths: { burst: 2, perSecond: 1 },
-        tunnel: { ...gatewayLimits.tunnel, pingIntervalMs: 50, silenceMs: 200, maxStreams: 4 },
+        tunnel: { ...gatewayLimits.tunnel, pingIntervalMs: 50, silenceMs: 1500, maxStreams: 4 },
       },
     });
   });
