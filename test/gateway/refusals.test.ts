@@ -238,6 +238,8 @@ const elsewhere: Readonly<Partial<Record<ErrorCode, string>>> = {
   "login.rate_limited": "test/gateway/tunnel.test.ts",
   "tunnel.protocol": "test/gateway/tunnel.test.ts",
   "tunnel.lost": "test/gateway/resumption.test.ts",
+  "access.forbidden": "test/identity/services.test.ts",
+  "login.stale": "test/identity/company.test.ts",
   "grant.not_started": "packages/server/src/access/rules.test.ts",
   "usage.invalid": "an agent of another version names another engine",
   "local.interrupted": "the client has left: nobody reads it",
