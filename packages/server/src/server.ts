@@ -168,6 +168,7 @@ async function openIdentity(
     deriveKey: (label, bytes) => deriveKey(config.masterKey, label, bytes),
     publicUrl: config.publicUrl,
     devices: config.devices,
+    identity: config.identity,
     onError: report(ports.logger, "login"),
   });
   const sweeps = repeat(

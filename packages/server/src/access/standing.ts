@@ -11,6 +11,10 @@ export interface Standing {
   readonly administrator: boolean;
   /** Whether somebody vouched for the device that calls. */
   readonly deviceConfirmed: boolean;
+  /** Whether a service calls, which decides on nothing. */
+  readonly service: boolean;
+  /** When the person last proved who they are on this device, epoch milliseconds; 0: long ago. */
+  readonly authenticatedAt: number;
 }
 
 /**
@@ -24,7 +28,13 @@ export async function standingOf(
   const row = await db
     .selectFrom("devices")
     .innerJoin("people", "people.id", "devices.person_id")
-    .select(["people.disabled_at", "devices.revoked_at", "devices.confirmed_at"])
+    .select([
+      "people.disabled_at",
+      "devices.revoked_at",
+      "devices.confirmed_at",
+      "people.kind",
+      "devices.authenticated_at",
+    ])
     .where("devices.id", "=", caller.deviceId)
     .where("people.id", "=", caller.personId)
     .executeTakeFirst();
@@ -48,6 +58,8 @@ export async function standingOf(
     groups,
     administrator: groups.includes(administrators),
     deviceConfirmed: row.confirmed_at !== null,
+    service: row.kind === "service",
+    authenticatedAt: row.authenticated_at ?? 0,
   };
 }
 
@@ -60,5 +72,33 @@ export function refuseUnconfirmed(
     throw new JitdbError("device.unconfirmed", "Nobody has confirmed this device yet.", {
       hint: `Run \`jitdb devices confirm ${deviceArgument(deviceId)}\` on a device that you use already, or have it confirmed on the server with \`jitdb-server devices confirm ${name}\`.`,
     });
+  }
+}
+
+/** SECURITY: whoever can change a CI job would approve with it: services decide on nothing. */
+export function refuseService(
+  { service }: Pick<Standing, "service">,
+  { name }: Pick<Caller, "name">,
+): void {
+  if (service) {
+    throw new JitdbError("access.forbidden", `${name} is a service; only people decide.`, {
+      hint: "Ask a person in one of the groups that may do this.",
+    });
+  }
+}
+
+/**
+ * Step-up: some things need a login that is not old. SECURITY: a laptop left open, or a stolen token, decides nothing then.
+ * @param withinMs how old it may be; undefined: as old as it likes
+ * @throws JitdbError `login.stale`
+ */
+export function requireFreshLogin(
+  { authenticatedAt }: Pick<Standing, "authenticatedAt">,
+  withinMs: number | undefined,
+  now: number,
+): void {
+  if (withinMs !== undefined && now - authenticatedAt > withinMs) {
+    const minutes = Math.max(1, Math.floor(withinMs / 60_000));
+    throw new JitdbError("login.stale", `This needs a login of the last ${minutes} minutes.`);
   }
 }

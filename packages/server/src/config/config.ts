@@ -2,6 +2,7 @@
 // schema.ts says how it is written in YAML, load.ts turns the one into the other.
 
 import type { Secret } from "@jitdb/shared/secret";
+import type { IdentityConfig } from "./identity.ts";
 import type { HoursWindow } from "../access/policies/hours.ts";
 
 export interface Config {
@@ -19,6 +20,7 @@ export interface Config {
   readonly installation?: string;
   readonly audit: AuditConfig;
   readonly devices: DevicesConfig;
+  readonly identity: IdentityConfig;
   readonly databases: ReadonlyMap<string, DatabaseConfig>;
   /** In the order of the file: the first that matches decides. */
   readonly policies: readonly Policy[];
@@ -144,6 +146,8 @@ export interface Policy {
   readonly extend?: PolicyExtension;
   /** What one person may have under this policy in any 24 hours; absent: no limit. */
   readonly perDay?: PolicyDailyLimit;
+  /** How old the login may be of whoever approves, or breaks glass, under this policy; absent: any age. */
+  readonly stepUpMs?: number;
   /** Only for requests with --break-glass, which are granted at once and reviewed afterwards. */
   readonly breakGlass?: PolicyBreakGlass;
 }

@@ -139,6 +139,7 @@ function assemble(
     ...(root.installation !== undefined && { installation: root.installation }),
     audit: root.audit,
     devices: root.devices,
+    identity: root.identity,
     databases: new Map(databases.map((database) => [database.name, database])),
     policies: policyInputs.flatMap((input) => (input === undefined ? [] : [toPolicy(input)])),
   };
@@ -275,6 +276,7 @@ function toPolicy(input: PolicyInput): Policy {
       },
     }),
     ...(input.perDay && { perDay: toDailyLimit(input.perDay) }),
+    ...(input.stepUp !== undefined && { stepUpMs: input.stepUp }),
     ...(input.breakGlass && {
       breakGlass: {
         reviewGroups: input.breakGlass.review.groups,

@@ -7,6 +7,7 @@ import { name } from "@jitdb/shared/api/wire";
 import { parseDuration } from "@jitdb/shared/duration";
 import { Secret } from "@jitdb/shared/secret";
 import { z } from "zod";
+import { identitySchema } from "./identity.ts";
 import { isZone, weekdays } from "../access/policies/hours.ts";
 
 /** Values of `${env:…}` and `${file:…}` arrive as Secret; where the field is no secret, they count as plain text. */
@@ -135,6 +136,7 @@ export const rootSchema = section({
   devices: z
     .strictObject({ confirm: oneOf(["approval", "loopback"]).default("approval") })
     .default({ confirm: "approval" }),
+  identity: identitySchema,
   databases: z.unknown().optional(),
   policies: z.unknown().optional(),
 });
@@ -278,6 +280,7 @@ export const policySchema = section({
     grants: wholeNumber("grants", 1, 1000).optional(),
     time: durationMs.optional(),
   }).optional(),
+  stepUp: durationMs.optional(),
   breakGlass: section({
     review: section({
       groups: list(name, "groups").min(1, "must name at least one group."),

@@ -16,6 +16,10 @@ export interface Enrolment {
   readonly address: string;
   /** Whether the place that it logs in from vouches for it. */
   readonly vouchedFor: boolean;
+  /** How they proved who they are. */
+  readonly method: string;
+  /** When they did, epoch milliseconds; now unless told otherwise. */
+  readonly authenticatedAt?: number;
 }
 
 export interface DevicesOptions {
@@ -42,7 +46,7 @@ export class Devices {
       await this.#see(tx, enrolment);
       const row = await tx
         .updateTable("devices")
-        .set({ label })
+        .set({ label, authenticated_at: enrolment.authenticatedAt ?? this.#clock.now() })
         .where("id", "=", device)
         // SECURITY: a key shared by two people would make one of them answer for the other.
         .where("person_id", "=", person.id)
@@ -58,7 +62,11 @@ export class Devices {
       if (enrolment.vouchedFor) {
         await this.#confirm(tx, enrolment);
       }
-      await this.#trail.stage(tx, { kind: "login.succeeded", ...subject, method: "password" });
+      await this.#trail.stage(tx, {
+        kind: "login.succeeded",
+        ...subject,
+        method: enrolment.method,
+      });
       return true;
     });
     await this.#trail.drain();

@@ -9,6 +9,7 @@ import { Secret } from "@jitdb/shared/secret";
 import { fastify } from "fastify";
 import type { AuditEvent } from "../audit/record.ts";
 import { Bus, type Hint } from "../bus.ts";
+import type { IdentityConfig } from "../config/identity.ts";
 import { openMemoryStore, type Store } from "../store/store.ts";
 import { challengeFor } from "./authenticator.ts";
 import { createIdentity, type Identity } from "./identity.ts";
@@ -34,6 +35,7 @@ export const password = "correct horse battery";
 
 export interface ServerOptions {
   readonly confirm?: "approval" | "loopback";
+  readonly identity?: Partial<IdentityConfig>;
   readonly trustProxy?: boolean;
   /** What the server believes its address to be; the address it has, unless told otherwise. */
   readonly publicUrl?: string;
@@ -71,6 +73,7 @@ export async function startIdentityServer(options: ServerOptions = {}): Promise<
     deriveKey: (label, bytes) => new Uint8Array(hkdfSync("sha256", masterKey, "", label, bytes)),
     publicUrl: url,
     devices: { confirm: options.confirm ?? "approval" },
+    identity: { services: {}, ...options.identity },
     onError: (error) => errors.push(error),
   });
   await identity.mount(app);

@@ -6,6 +6,7 @@ import type { Journal } from "../audit/journal.ts";
 import type { Trail } from "../audit/trail.ts";
 import type { Bus } from "../bus.ts";
 import type { DevicesConfig } from "../config/config.ts";
+import type { IdentityConfig } from "../config/identity.ts";
 import type { Store } from "../store/store.ts";
 import { type Authenticator, TokenAuthenticator } from "./authenticator.ts";
 import { Devices } from "./devices.ts";
@@ -20,6 +21,7 @@ import { addPages } from "./pages/routes.ts";
 import { Sessions } from "./pages/sessions.ts";
 import type { People } from "./people.ts";
 import { UsedProofs } from "./proof.ts";
+import { Services } from "./services.ts";
 import { Vouching } from "./vouching.ts";
 
 export interface IdentityOptions {
@@ -35,6 +37,7 @@ export interface IdentityOptions {
   /** Scheme, host and port, no trailing slash. */
   readonly publicUrl: string;
   readonly devices: DevicesConfig;
+  readonly identity: IdentityConfig;
   /** Gets failures inside the OAuth provider, for the server's log. */
   readonly onError: (error: unknown) => void;
 }
@@ -57,11 +60,15 @@ export async function createIdentity(options: IdentityOptions): Promise<Identity
   const artifacts = new Artifacts(store, clock);
   const usedProofs = new UsedProofs(store, clock);
   const devices = new Devices(options);
+  const services = new Services({ ...options, usedProofs });
+  await services.synchronise();
   const provider = await createProvider({
     publicUrl,
     deriveKey,
     people,
     devices,
+    services,
+    identity: options.identity,
     clock,
     artifacts,
     usedProofs,

@@ -21,6 +21,8 @@ export interface Person {
   readonly disabled: boolean;
   /** Whether a password was chosen, by the set-up link or on the server's console. */
   readonly hasPassword: boolean;
+  /** Whether the company's identity provider vouches for the person, and no password here. */
+  readonly company: boolean;
   /** Epoch milliseconds. */
   readonly createdAt: number;
 }
@@ -172,7 +174,7 @@ export class People {
   ): Promise<Person> {
     const checked = checkGroups(groups);
     const addedBy = await this.#idOf(through);
-    const { id } = await this.#rowOf(name);
+    const { id } = await this.#humanOf(name);
     await this.#change(async (tx) => {
       // SECURITY: those that stay keep through whom they came.
       await tx
@@ -194,7 +196,7 @@ export class People {
 
   /** A new link, also for a forgotten password; the one before ends to work. @throws JitdbError `person.unknown`. */
   async renewLink(name: string, by: string): Promise<SetupLink> {
-    const { id } = await this.#rowOf(name);
+    const { id } = await this.#localOf(name);
     const link = this.#createLink();
     await this.#change(async (tx) => {
       await tx.updateTable("people").set(linkColumns(link)).where("id", "=", id).execute();
@@ -208,7 +210,7 @@ export class People {
    * @throws JitdbError `person.unknown`, `usage.invalid` for a password that is too short or too long.
    */
   async setPassword(name: string, password: Secret): Promise<void> {
-    const { id } = await this.#rowOf(name);
+    const { id } = await this.#localOf(name);
     const password_hash = await this.#passwords.hash(password);
     await this.#change(async (tx) => {
       await tx
@@ -284,6 +286,36 @@ export class People {
     return result;
   }
 
+  /** SECURITY: a service in a group would approve; one with a password would be a person without a name. */
+  async #humanOf(name: string): Promise<PersonRow> {
+    const row = await this.#rowOf(name);
+    if (row.kind === "service") {
+      throw new JitdbError(
+        "usage.invalid",
+        `${name} is a service: it has no groups and no password.`,
+        {
+          hint: "Services are written below identity.services in jitdb.yaml.",
+        },
+      );
+    }
+    return row;
+  }
+
+  /** SECURITY: a password beside the company's login would outlive the person's leaving. */
+  async #localOf(name: string): Promise<PersonRow> {
+    const row = await this.#humanOf(name);
+    if (row.subject !== null) {
+      throw new JitdbError(
+        "usage.invalid",
+        `${name} logs in at the company, without a password here.`,
+        {
+          hint: `Reset it there, or run \`jitdb-server users disable ${name}\` to keep them out.`,
+        },
+      );
+    }
+    return row;
+  }
+
   async #idOf(name: string | undefined): Promise<PersonId | null> {
     return name === undefined ? null : (await this.#rowOf(name)).id;
   }
@@ -335,6 +367,7 @@ function toPerson(row: PersonRow, groups: readonly string[]): Person {
     groups: groups.toSorted(),
     disabled: row.disabled_at !== null,
     hasPassword: row.password_hash !== null,
+    company: row.subject !== null,
     createdAt: row.created_at,
   };
 }

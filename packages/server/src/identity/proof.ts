@@ -101,14 +101,17 @@ export class UsedProofs {
     this.#clock = clock;
   }
 
-  /** False: this proof was used before. `owner` is the key's thumbprint, or the OAuth client. */
-  async claim(owner: string, jti: string): Promise<boolean> {
+  /**
+   * False: this proof was used before. `owner` is the key's thumbprint, or the OAuth client; `goodForMs` how long it could
+   * be used again, where that is longer than a proof's time.
+   */
+  async claim(owner: string, jti: string, goodForMs = 0): Promise<boolean> {
     const row = await this.#store.db
       .insertInto("used_proofs")
       .values({
         id: hash("sha256", `${owner} ${jti}`, "base64url"),
         // A proof from the edge of the future is good for twice the window.
-        expires_at: this.#clock.now() + 2 * proofWindowMs,
+        expires_at: this.#clock.now() + Math.max(goodForMs, 2 * proofWindowMs),
       })
       .onConflict((conflict) => conflict.column("id").doNothing())
       .returning("id")

@@ -7,6 +7,7 @@ import { up as first } from "./migrations/0001-first.ts";
 import { up as drain } from "./migrations/0002-drain.ts";
 import { up as traces } from "./migrations/0003-traces.ts";
 import { up as rules } from "./migrations/0004-rules.ts";
+import { up as identity } from "./migrations/0005-identity.ts";
 import type { Tables } from "./tables.ts";
 
 interface Migration {
@@ -21,6 +22,7 @@ const migrations: readonly Migration[] = [
   { name: "drain", up: drain },
   { name: "traces", up: traces },
   { name: "rules", up: rules },
+  { name: "identity", up: identity },
 ];
 
 /**

@@ -45,6 +45,10 @@ interface PeopleTable {
   setup_expires_at: number | null;
   disabled_at: number | null;
   created_at: number;
+  /** A service asks and never decides; it has no password and no groups. */
+  kind: Generated<"person" | "service">;
+  /** Whom the company's identity provider means by it: issuer, a space, subject. Null: a local account. */
+  subject: Generated<string | null>;
 }
 
 interface MembershipsTable {
@@ -52,6 +56,8 @@ interface MembershipsTable {
   group_name: string;
   /** Through whom the person came into the group: nobody who approves what it lets them ask. Null: the operator. */
   added_by: Generated<PersonId | null>;
+  /** Who says so: this server's operator, or the company's identity provider, which takes back only what it gave. */
+  source: Generated<"local" | "idp">;
 }
 
 /** A device is a key: its id is the key's JWK thumbprint (RFC 7638). */
@@ -66,6 +72,8 @@ interface DevicesTable {
   confirmed_at: number | null;
   confirmed_by: PersonId | null;
   revoked_at: number | null;
+  /** When its person last proved who they are, by password or at the company; null: before this was kept. */
+  authenticated_at: Generated<number | null>;
 }
 
 export type RequestState = "pending" | "approved" | "denied" | "withdrawn" | "lapsed";

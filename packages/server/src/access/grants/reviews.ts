@@ -6,7 +6,7 @@ import type { PolicyBreakGlass } from "../../config/config.ts";
 import { administrators, type Caller } from "../../identity/caller.ts";
 import type { Change } from "../change.ts";
 import { type AskedRequest, requestSubject } from "../requests/row.ts";
-import { refuseUnconfirmed, standingOf } from "../standing.ts";
+import { refuseService, refuseUnconfirmed, standingOf } from "../standing.ts";
 
 /** Opens the review of a grant, in the grant's own transaction: there is never the one without the other. */
 export async function openReview(
@@ -68,6 +68,7 @@ export async function signReview(
   if (review === undefined || !reviewers.some((group) => standing.groups.includes(group))) {
     throw new JitdbError("grant.unknown", `There is no grant ${id} that you may review.`);
   }
+  refuseService(standing, caller);
   refuseUnconfirmed(standing, caller);
   if (review.state === "active") {
     throw new JitdbError(

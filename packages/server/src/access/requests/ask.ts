@@ -10,7 +10,7 @@ import type { AccessPorts, Change } from "../change.ts";
 import { grantRequest } from "../grants/start.ts";
 import { refusalError } from "../policies/refusal.ts";
 import type { Asker, Policies, PolicyQuestion, PolicyTarget } from "../policy.ts";
-import { refuseUnconfirmed, standingOf } from "../standing.ts";
+import { refuseUnconfirmed, requireFreshLogin, standingOf } from "../standing.ts";
 import { refuseOverDailyLimit } from "./daily-limit.ts";
 import { requestDigest } from "./digest.ts";
 import { lapseDueRequests } from "./lapse.ts";
@@ -49,7 +49,7 @@ export async function ask(
   input: Ask,
 ): Promise<string> {
   await lapseDueRequests(change);
-  const { groups, deviceConfirmed } = await standingOf(change.tx, caller);
+  const { groups, deviceConfirmed, authenticatedAt } = await standingOf(change.tx, caller);
   const breakGlass = input.breakGlass === true;
   if (breakGlass) {
     // SECURITY: nobody would have looked at a phished login before it is inside.
@@ -61,6 +61,9 @@ export async function ask(
     start: input.startsAt ?? change.now,
     deviceConfirmed,
   });
+  if (breakGlass) {
+    requireFreshLogin({ authenticatedAt }, policy.stepUpMs, change.now);
+  }
   const wanted = stagesOfRule(policy.approval);
   // SECURITY: a phished login is an unconfirmed device: no policy answers it by itself.
   const vouching = deviceConfirmed ? [] : [{ count: 1, groups: [administrators] }];

@@ -7,7 +7,13 @@ import { confirmDevice } from "../../identity/confirmation.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { extendGrant } from "../grants/extend.ts";
 import { grantRequest } from "../grants/start.ts";
-import { refuseUnconfirmed, type Standing, standingOf } from "../standing.ts";
+import {
+  refuseService,
+  refuseUnconfirmed,
+  requireFreshLogin,
+  type Standing,
+  standingOf,
+} from "../standing.ts";
 import { requestDigest } from "./digest.ts";
 import { isNoWider } from "./narrower.ts";
 import { nextRequestState } from "./request.ts";
@@ -64,7 +70,10 @@ export async function approve(
   const before = await approvalsOf(change, request);
   refuseSecond(caller, request, before);
   const stage = openStage(stagesOf(request), countedStages(before));
-  refuseOtherStage(await standingOf(change.tx, caller), request, stage);
+  const standing = await standingOf(change.tx, caller);
+  const policy = ports.config.policies.find(({ name }) => name === request.policy);
+  requireFreshLogin(standing, policy?.stepUpMs, change.now);
+  refuseOtherStage(standing, request, stage);
   refuseWider(ports, request, before, profile);
   const added = await change.tx
     .insertInto("approvals")
@@ -284,6 +293,7 @@ async function findForDecision(change: Change, caller: Caller, id: string): Prom
     throw new JitdbError("access.own_request", `The request ${id} is your own.`);
   }
   refuseStranger(standing, request);
+  refuseService(standing, caller);
   refuseUnconfirmed(standing, caller);
   return request;
 }

@@ -114,8 +114,8 @@ class ProofAdapter implements Adapter {
     this.#usedProofs = usedProofs;
   }
 
-  async upsert(value: string): Promise<void> {
-    if (!(await this.#usedProofs.claim("token endpoint", value))) {
+  async upsert(value: string, _payload: unknown, lifetimeSeconds = 0): Promise<void> {
+    if (!(await this.#usedProofs.claim("token endpoint", value, lifetimeSeconds * 1000))) {
       throw new errors.InvalidGrant("DPoP proof JWT Replay detected");
     }
   }

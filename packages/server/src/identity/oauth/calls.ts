@@ -11,6 +11,8 @@ export interface Call {
   readonly local: boolean;
   /** The key that proved itself, at the token endpoint. */
   readonly device?: DeviceId;
+  /** The id of the proof that it did so with. */
+  readonly proofId?: string;
 }
 
 const calls = new WeakMap<IncomingMessage, Call>();

@@ -25,6 +25,8 @@ export interface PendingLogin {
   readonly requestedAt: number;
   /** Epoch milliseconds. */
   readonly expiresAt: number;
+  /** Whether it wants the person to prove anew who they are (`jitdb login --again`). */
+  readonly again: boolean;
 }
 
 export type LoginLookup =
@@ -62,8 +64,8 @@ export class DeviceLogins {
     return row === undefined ? { state: "unknown" } : this.#read(row);
   }
 
-  /** Lets the device in as `person`. False: the code has expired or was decided meanwhile, or the account was disabled. */
-  async approve(userCode: string, person: Person): Promise<boolean> {
+  /** Lets the device in as `person`, who proved at `provenAt` (epoch milliseconds) who they are. False: the code has expired or was decided meanwhile, or the account was disabled. */
+  async approve(userCode: string, person: Person, provenAt: number): Promise<boolean> {
     const grantId = await this.#createLogin(person.id);
     const approved = await this.#store.transaction(async (tx) => {
       const enabled = await tx
@@ -72,7 +74,7 @@ export class DeviceLogins {
         .where("id", "=", person.id)
         .where("disabled_at", "is", null)
         .executeTakeFirst();
-      const authTime = Math.floor(this.#clock.now() / 1000);
+      const authTime = Math.floor(provenAt / 1000);
       const decision = { accountId: person.id, grantId, authTime };
       return enabled !== undefined && (await this.#decide(tx, userCode, decision)) !== undefined;
     });
@@ -143,6 +145,7 @@ export class DeviceLogins {
         address: deviceInfo.address,
         requestedAt: iat * 1000,
         expiresAt,
+        again: params.login_again === "true",
       },
     };
   }
@@ -167,6 +170,11 @@ export function isLocal(info: unknown): boolean {
   return codeDevice.safeParse(info).data?.local ?? false;
 }
 
+/** When whoever let the device in had last proven who they are, epoch milliseconds. */
+export function authTimeOf(source: unknown): number {
+  return Number((source as { authTime?: unknown }).authTime ?? 0) * 1000;
+}
+
 interface Decision {
   accountId?: PersonId;
   grantId?: string;
@@ -180,6 +188,7 @@ type CodeRow = Selectable<Tables["oauth_artifacts"]>;
 const codeParams = z.looseObject({
   scope: z.string().optional(),
   device_label: deviceLabel.optional(),
+  login_again: z.string().optional(),
 });
 const codeDevice = z.looseObject({ address: z.string(), local: z.boolean() });
 /** The part of the provider's device codes that we look at. */

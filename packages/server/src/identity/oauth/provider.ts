@@ -4,13 +4,29 @@
 import type { EventEmitter } from "node:events";
 import type { Clock, PersonId } from "@jitdb/shared/ids";
 import { type Account, type Configuration, errors, Provider } from "oidc-provider";
+import type { IdentityConfig } from "../../config/identity.ts";
 import type { Devices } from "../devices.ts";
 import type { People } from "../people.ts";
-import { proofAlgorithms } from "../proof.ts";
+import { proofAlgorithms, type UsedProofs } from "../proof.ts";
 import { type AdapterOptions, createAdapterFactory } from "./adapter.ts";
 import { currentCall } from "./calls.ts";
-import { defaultScope, deviceLabel, isLocal, labelOf, userCodeForm } from "./device-logins.ts";
+import {
+  authTimeOf,
+  defaultScope,
+  deviceLabel,
+  isLocal,
+  labelOf,
+  userCodeForm,
+} from "./device-logins.ts";
 import { polling } from "./polling.ts";
+import {
+  addServiceGrants,
+  checkAssertion,
+  exchangeGrant,
+  isServiceGrant,
+  type ServiceGrantsOptions,
+  serviceClients,
+} from "./service-grants.ts";
 import { type DeriveKey, deriveSigningKey } from "./signing-key.ts";
 
 /** The one client, made for the CLI; announced in the discovery document as `jitdb_client_id`. */
@@ -30,6 +46,8 @@ export const paths = {
 /** Seconds. */
 const lifetimes = {
   accessToken: 10 * 60,
+  /** A service comes again; its token is never refreshed. */
+  service: 60 * 60,
   /** Counted anew at each rotation. */
   refreshToken: 30 * 24 * 60 * 60,
   deviceCode: 10 * 60,
@@ -39,13 +57,15 @@ const lifetimes = {
 
 const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code";
 
-export interface ProviderOptions extends AdapterOptions {
+export interface ProviderOptions extends AdapterOptions, ServiceGrantsOptions {
+  readonly identity: IdentityConfig;
   /** Scheme, host and port, no trailing slash. */
   readonly publicUrl: string;
   readonly deriveKey: DeriveKey;
   readonly people: People;
   readonly devices: Devices;
   readonly clock: Clock;
+  readonly usedProofs: UsedProofs;
   /** Devices that log in on the server's own host need nobody else to vouch for them. */
   readonly confirmLocalDevices: boolean;
   /** Gets what went wrong inside the provider; the device hears `server_error`. */
@@ -69,6 +89,7 @@ export async function createProvider(options: ProviderOptions): Promise<Provider
     answer["interval"] = polling.intervalMs / 1000;
   });
   provider.on("server_error", (_context, error) => options.onError(error));
+  addServiceGrants(provider, options);
   const koa: EventEmitter = provider;
   koa.on("error", options.onError);
   return provider;
@@ -91,13 +112,14 @@ async function configure(options: ProviderOptions): Promise<Configuration> {
         client_name: "jitdb",
         application_type: "native",
         token_endpoint_auth_method: "none",
-        grant_types: [deviceGrant, "refresh_token"],
+        grant_types: [deviceGrant, "refresh_token", exchangeGrant],
         response_types: [],
         redirect_uris: [],
         scope: defaultScope,
         id_token_signed_response_alg: "ES256",
         dpop_bound_access_tokens: true,
       },
+      ...serviceClients(options.identity),
     ],
     clientBasedCORS: () => false,
     clockTolerance: 0,
@@ -108,7 +130,11 @@ async function configure(options: ProviderOptions): Promise<Configuration> {
     enabledJWA: {
       dPoPSigningAlgValues: proofAlgorithms as ("ES256" | "EdDSA" | "Ed25519")[],
       idTokenSigningAlgValues: ["ES256"],
+      clientAuthSigningAlgValues: ["ES256", "PS256", "RS256", "EdDSA", "Ed25519"],
     },
+    clientAuthMethods: ["none", "private_key_jwt"],
+    assertJwtClientAuthClaimsAndHeader: async (_context, claims) =>
+      checkAssertion(claims, options.publicUrl, options.clock.now()),
     formats: { bitsOfOpaqueRandomness: 256 },
     routes: {
       device_authorization: paths.deviceAuthorization,
@@ -118,10 +144,12 @@ async function configure(options: ProviderOptions): Promise<Configuration> {
       code_verification: paths.verification,
     },
     ttl: {
-      AccessToken: lifetimes.accessToken,
+      AccessToken: (_context, { gty }) =>
+        isServiceGrant(gty) ? lifetimes.service : lifetimes.accessToken,
       RefreshToken: lifetimes.refreshToken,
       DeviceCode: lifetimes.deviceCode,
       IdToken: lifetimes.accessToken,
+      // Of a service, the token ends first: each login has one.
       Grant: lifetimes.login,
     },
     features: {
@@ -145,6 +173,7 @@ async function configure(options: ProviderOptions): Promise<Configuration> {
       },
     },
     extraParams: {
+      login_again: null,
       device_label(_context, value) {
         if (value !== undefined && !deviceLabel.safeParse(value).success) {
           throw new errors.InvalidRequest("device_label must be 1 to 80 printable characters");
@@ -186,6 +215,8 @@ async function findAccount(
         label: labelOf(source.params),
         address: call.address,
         // Both where it asked and where it fetches the tokens: a code that was passed on is not the host's.
+        method: person.company ? "company" : "password",
+        authenticatedAt: authTimeOf(source),
         vouchedFor: confirmLocalDevices && call.local && isLocal(source.deviceInfo),
       })
     : await devices.isUsable(call.device, id);
@@ -208,7 +239,7 @@ function tidyDiscovery(document: unknown): void {
   Object.assign(announced, {
     response_types_supported: [],
     response_modes_supported: [],
-    grant_types_supported: [deviceGrant, "refresh_token"],
-    token_endpoint_auth_methods_supported: ["none"],
+    grant_types_supported: [deviceGrant, "refresh_token", "client_credentials", exchangeGrant],
+    token_endpoint_auth_methods_supported: ["none", "private_key_jwt"],
   });
 }

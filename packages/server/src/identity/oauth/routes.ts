@@ -65,7 +65,7 @@ export function addOauth(scope: FastifyInstance, options: OauthOptions): void {
     announceCall(request.raw, {
       address: request.ip,
       local: isLoopback(new URL(publicUrl).hostname) && isDirect(request),
-      ...(key && { device: key.device }),
+      ...(key && { device: key.device, proofId: key.jti }),
     });
     reply.hijack();
     handler(request.raw, reply.raw);

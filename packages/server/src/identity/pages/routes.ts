@@ -104,7 +104,7 @@ class Pages {
       return reply;
     }
     const visitor = await this.#visitorOf(request, reply);
-    return visitor.person === undefined
+    return visitor.person === undefined || isStale(visitor, login)
       ? this.#askPassword(reply, 200, visitor, { userCode: login.userCode, name: "" })
       : this.#askDecision(reply, visitor, visitor.person, login);
   }
@@ -154,14 +154,14 @@ class Pages {
       return reply;
     }
     const { person } = visitor;
-    if (person === undefined || !form.success) {
+    if (person === undefined || isStale(visitor, login) || !form.success) {
       return reply.redirect(deviceUrl(login.userCode), 303);
     }
     const { deviceLogins } = this.#options;
     const { decision } = form.data;
     const done =
       decision === "approve"
-        ? await deviceLogins.approve(login.userCode, person)
+        ? await deviceLogins.approve(login.userCode, person, visitor.provenAt)
         : await deviceLogins.deny(login.userCode, person, request.ip);
     if (!done) {
       return this.#sayOver(reply, "decided");
@@ -346,6 +346,11 @@ class Pages {
     const reason = `Too many wrong ${what} ${origins[by]}.`;
     this.#options.journal.record({ kind: "login.failed", address, reason });
   }
+}
+
+/** SECURITY: where a login is to be anew, what the browser still knows from before counts for nothing. */
+function isStale({ provenAt }: Visitor, { again, requestedAt }: PendingLogin): boolean {
+  return again && provenAt < requestedAt;
 }
 
 /** How the audit says which limit was reached. */

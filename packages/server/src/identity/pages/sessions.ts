@@ -27,6 +27,8 @@ export interface Visitor {
   readonly fresh: boolean;
   /** Who is logged in. */
   readonly person: Person | undefined;
+  /** When they proved it, epoch milliseconds; 0 for nobody. */
+  readonly provenAt: number;
 }
 
 export class Sessions {
@@ -42,16 +44,21 @@ export class Sessions {
   async visitor(header: string | undefined): Promise<Visitor> {
     const cookie = this.#parse(header);
     if (cookie === undefined) {
-      return { cookie: this.#createCookie(), fresh: true, person: undefined };
+      return { cookie: this.#createCookie(), fresh: true, person: undefined, provenAt: 0 };
     }
     const { artifacts, people, clock } = this.#options;
     const session = await artifacts.find("BrowserSession", cookie);
     const id = session?.payload.accountId;
     if (session === undefined || id === undefined || session.expiresAt <= clock.now()) {
-      return { cookie, fresh: false, person: undefined };
+      return { cookie, fresh: false, person: undefined, provenAt: 0 };
     }
     const person = await people.find(id as PersonId);
-    return { cookie, fresh: false, person: person?.disabled === false ? person : undefined };
+    return {
+      cookie,
+      fresh: false,
+      person: person?.disabled === false ? person : undefined,
+      provenAt: session.expiresAt - browserSessionMs,
+    };
   }
 
   /**
