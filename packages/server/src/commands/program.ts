@@ -6,6 +6,7 @@ import { addCheck } from "./check.ts";
 import { addDatabase } from "./database.ts";
 import { addDevices } from "./devices.ts";
 import { addInit } from "./init.ts";
+import { addPolicy } from "./policy.ts";
 import { addStart } from "./start.ts";
 import type { Terminal } from "./terminal.ts";
 import { addTry } from "./try.ts";
@@ -28,6 +29,7 @@ export function createProgram(terminal: Terminal): Command {
   addInit(program, terminal);
   addStart(program, terminal);
   addCheck(program, terminal);
+  addPolicy(program, terminal);
   addUsers(program, terminal);
   addDevices(program, terminal);
   addDatabase(program, terminal);

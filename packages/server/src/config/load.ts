@@ -253,7 +253,8 @@ function outlinePolicies(value: unknown): readonly PolicyOutline[] {
   return Array.isArray(value) ? value.map((item) => policyOutline.parse(item)) : [];
 }
 
-function toPolicy(input: PolicyInput): Policy {
+/** A policy as the server sees it. */
+export function toPolicy(input: PolicyInput): Policy {
   return {
     name: input.name,
     who: input.who,

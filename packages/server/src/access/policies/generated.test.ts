@@ -10,7 +10,7 @@ const minute = 60_000;
 const monday = Date.parse("2026-11-23T00:00:00Z");
 
 /** Conditions in CEL beside the same in TypeScript; one fails where a label is missing. */
-const conditions: ReadonlyMap<string, (asked: PolicyQuestion) => boolean | "fails"> = new Map([
+const conditions = new Map<string, (asked: PolicyQuestion) => boolean | "fails">([
   ["device.confirmed", (asked) => asked.deviceConfirmed],
   ["minutes <= 60", (asked) => asked.durationMs <= 60 * minute],
   ['reason.startsWith("INC-")', (asked) => asked.reason.slice(0, 4) === "INC-"],

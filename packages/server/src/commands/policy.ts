@@ -1,0 +1,71 @@
+// jitdb-server policy explain: what the policies of a file say to one question. Looks at the file alone.
+
+import { parseDuration } from "@jitdb/shared/duration";
+import { JitdbError } from "@jitdb/shared/errors";
+import type { Command } from "commander";
+import { explain } from "../access/policies/explain.ts";
+import { Policies } from "../access/policy.ts";
+import { policyTarget } from "../access/requests/ask.ts";
+import { requireConfig } from "../config/load.ts";
+import { systemPorts } from "../system.ts";
+import { configOption } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface ExplainOptions {
+  readonly config: string;
+  readonly as: string;
+  readonly groups: string;
+  readonly reason: string;
+  readonly at?: string;
+  readonly unconfirmed?: true;
+}
+
+export function addPolicy(program: Command, terminal: Terminal): void {
+  program
+    .command("policy")
+    .description("ask the policies of the configuration")
+    .command("explain <database> <profile> <duration>")
+    .description("who, for how long, who must agree, when, and in an emergency")
+    .requiredOption("--as <person>", "who asks")
+    .option("--groups <names>", "their groups, with commas", "")
+    .option("--reason <text>", "why they ask", "")
+    .option("--at <time>", "when it would begin, such as 2026-11-24T22:00:00Z; else now")
+    .option("--unconfirmed", "from a device that nobody has vouched for")
+    .addOption(configOption())
+    .action((database: string, profile: string, duration: string, options: ExplainOptions) => {
+      for (const line of explainFile(database, profile, duration, options)) {
+        terminal.print(line);
+      }
+    });
+}
+
+function explainFile(
+  name: string,
+  profile: string,
+  duration: string,
+  options: ExplainOptions,
+): string[] {
+  const { config } = requireConfig(options.config);
+  const database = config.databases.get(name);
+  if (database === undefined) {
+    throw new JitdbError("database.unknown", `There is no database "${name}".`, {
+      hint: `There are: ${[...config.databases.keys()].join(", ")}.`,
+    });
+  }
+  const start = options.at === undefined ? systemPorts().clock.now() : Date.parse(options.at);
+  if (Number.isNaN(start)) {
+    throw new JitdbError("usage.invalid", `"${options.at}" is no time.`, {
+      hint: "Write --at 2026-11-24T22:00:00Z.",
+    });
+  }
+  return explain(new Policies(config.policies), {
+    person: options.as,
+    groups: options.groups.split(",").filter((group) => group !== ""),
+    database: policyTarget(database),
+    profile,
+    durationMs: parseDuration(duration),
+    reason: options.reason,
+    start,
+    deviceConfirmed: options.unconfirmed !== true,
+  });
+}
