@@ -2,8 +2,8 @@
 // schema.ts says how it is written in YAML, load.ts turns the one into the other.
 
 import type { Secret } from "@jitdb/shared/secret";
-import type { IdentityConfig } from "./identity.ts";
 import type { HoursWindow } from "../access/policies/hours.ts";
+import type { IdentityConfig } from "./identity.ts";
 
 export interface Config {
   readonly listen: ListenConfig;

@@ -7,8 +7,8 @@ import { name } from "@jitdb/shared/api/wire";
 import { parseDuration } from "@jitdb/shared/duration";
 import { Secret } from "@jitdb/shared/secret";
 import { z } from "zod";
-import { identitySchema } from "./identity.ts";
 import { isZone, weekdays } from "../access/policies/hours.ts";
+import { identitySchema } from "./identity.ts";
 
 /** Values of `${env:…}` and `${file:…}` arrive as Secret; where the field is no secret, they count as plain text. */
 const reveal = (value: unknown): unknown => (value instanceof Secret ? value.reveal() : value);
