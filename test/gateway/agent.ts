@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { WebSocket } from "ws";
 import { JitdbError } from "../../packages/shared/src/errors.ts";
+import type { Secret } from "../../packages/shared/src/secret.ts";
 import type {
   GoAwayMap,
   HelloMap,
@@ -68,6 +69,22 @@ export class Agent {
     this.session.attach({ resume: ticket });
     this.flush();
     await this.until(() => this.lost !== undefined || this.ws.readyState === WebSocket.CLOSED);
+  }
+
+  /** Comes back after `lose`, but the network fails again before the gateway's answer is heard: no new ticket, still lost. */
+  async resumeUnheard(url: string, ticket: Secret): Promise<void> {
+    const ws = new WebSocket(url, "jitdb.tunnel.v1", { perMessageDeflate: false });
+    await once(ws, "open");
+    const answered = once(ws, "message");
+    this.session.attach({ resume: ticket });
+    for (let chunks = this.session.takeOutput(); chunks; chunks = this.session.takeOutput()) {
+      ws.send(Buffer.concat(chunks));
+    }
+    await answered;
+    const closed = once(ws, "close");
+    ws.terminate();
+    await closed;
+    this.session.detach();
   }
 
   /** Connects and exchanges HELLOs. */
