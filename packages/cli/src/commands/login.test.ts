@@ -54,6 +54,7 @@ function createFakes(parts: Parts) {
     start: () => Promise.resolve(started),
     finish: parts.finish ?? (() => Promise.resolve(login)),
     refresh: () => Promise.resolve(login),
+    service: () => Promise.reject(new Error("no service logs in here")),
     revoke: parts.revoke ?? (() => Promise.resolve()),
   };
   const me = {

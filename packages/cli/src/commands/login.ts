@@ -1,7 +1,10 @@
 // `jitdb login`: device flow; the person confirms in a browser, on this machine or any other.
 
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
+import { text } from "node:stream/consumers";
 import { JitdbError } from "@jitdb/shared/errors";
+import { Secret } from "@jitdb/shared/secret";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import type { Credentials, Login, Resting } from "../login/credentials.ts";
@@ -15,28 +18,66 @@ import { clean, line, roughly } from "../text.ts";
 export interface LoginOptions {
   /** Normalised address; absent: ask, or take the server of before. */
   readonly server: string | undefined;
+  /** Prove anew who you are, also where the browser knows you. */
+  readonly again: boolean;
+  /** Log in as this service, with what the file holds; `-` is standard input. */
+  readonly service:
+    | { readonly name: string; readonly kind: "key" | "token"; readonly file: string }
+    | undefined;
 }
 
 export const loginCommand: CommandModule = {
   define: (command) =>
     command
       .argument("[server]", "the server's address; without it the one of the last login")
-      .addHelpText("after", "\nExample:\n  jitdb login https://jitdb.example.com"),
+      .option("--again", "prove anew who you are, where a policy asks for a login that is not old")
+      .option("--service <name>", "log in as a service, without a person or a terminal")
+      .option("--key <file>", "the service's private key, an ES256 JWK; - reads standard input")
+      .option("--token <file>", "a token that the CI issued; - reads standard input")
+      .addHelpText(
+        "after",
+        "\nExamples:\n  jitdb login https://jitdb.example.com\n  jitdb login https://jitdb.example.com --service nightly --key nightly.jwk",
+      ),
   run: (context, args, options) => runLogin(context, parseLogin(args, options)),
 };
 
-export function parseLogin(args: readonly string[], _options: CommandOptions): LoginOptions {
-  return { server: args[0] === undefined ? undefined : parseServerAddress(args[0]) };
+export function parseLogin(args: readonly string[], options: CommandOptions): LoginOptions {
+  return {
+    server: args[0] === undefined ? undefined : parseServerAddress(args[0]),
+    again: options["again"] === true,
+    service: parseService(options),
+  };
+}
+
+function parseService({ service, key, token }: CommandOptions): LoginOptions["service"] {
+  if (service === undefined && key === undefined && token === undefined) {
+    return undefined;
+  }
+  const file = key ?? token;
+  if (typeof service !== "string" || typeof file !== "string" || (key && token)) {
+    throw new JitdbError(
+      "usage.invalid",
+      "A service logs in with --service and --key or --token.",
+      {
+        hint: "Write `jitdb login <server> --service <name> --key <file>`, or --token <file>.",
+      },
+    );
+  }
+  return { name: service, kind: key === undefined ? "token" : "key", file };
 }
 
 export async function runLogin(context: Context, options: LoginOptions): Promise<void> {
   const server = options.server ?? (await knownOrAsked(context));
   const oauth = await context.oauth(server);
-  const started = await oauth.start(deviceLabel(hostname()));
   const credentials = await context.credentials();
   // The key of the login before is the device that people have vouched for already.
   const known = await credentials.read(server);
   const key = known?.key ?? (await generateDeviceKey());
+  if (options.service !== undefined) {
+    await runServiceLogin(context, server, options.service, key);
+    return;
+  }
+  const started = await oauth.start(deviceLabel(hostname()), options.again);
   const login = await confirmed(context, started, async (signal) => {
     try {
       return await oauth.finish(started, key, signal);
@@ -55,6 +96,33 @@ export async function runLogin(context: Context, options: LoginOptions): Promise
   await credentials.add(server, person, login);
   sayDone(context, { server, person, restsIn, credentials });
   sayUnconfirmed(context.terminal, me);
+}
+
+/** Asks nobody anything. SECURITY: key and token come from a file or a pipe, as arguments are for everybody to read. */
+async function runServiceLogin(
+  context: Context,
+  server: string,
+  { name, kind, file }: NonNullable<LoginOptions["service"]>,
+  key: Secret,
+): Promise<void> {
+  const secret = new Secret((await readCredential(file)).trim());
+  const oauth = await context.oauth(server);
+  const credential = kind === "key" ? { name, key: secret } : { name, token: secret };
+  const login = await oauth.service(credential, deviceLabel(hostname()), key);
+  const credentials = await context.credentials();
+  const restsIn = await credentials.add(server, name, login);
+  sayDone(context, { server, person: name, restsIn, credentials });
+}
+
+async function readCredential(file: string): Promise<string> {
+  try {
+    return file === "-" ? await text(process.stdin) : await readFile(file, "utf8");
+  } catch (error) {
+    throw new JitdbError("usage.invalid", `${clean(file)} can't be read.`, {
+      hint: "Name a file that holds the key or the token, or - for standard input.",
+      cause: error,
+    });
+  }
 }
 
 /** The server of JITDB_SERVER, `--server` or the last login; a person without one is asked. */

@@ -69,7 +69,7 @@ describe("logins in a file", () => {
   it("come back as they were", async () => {
     await openCredentials({ home, keychain: false }).add(one, "alice", sampleLogin());
     const login = await openCredentials({ home, keychain: false }).read(one);
-    expect(login?.refreshToken.reveal()).toBe("refresh-canary");
+    expect(login?.refreshToken?.reveal()).toBe("refresh-canary");
     expect(login?.accessToken?.reveal()).toBe("access-canary");
     expect(JSON.stringify(login)).not.toContain("canary");
   });
@@ -79,7 +79,7 @@ describe("logins in a file", () => {
     await credentials.add(one, "alice", sampleLogin());
     await credentials.add(two, "alice", sampleLogin({ refreshToken: new Secret("second") }));
     expect((await credentials.servers()).current).toBe(two);
-    expect((await credentials.read(one))?.refreshToken.reveal()).toBe("refresh-canary");
+    expect((await credentials.read(one))?.refreshToken?.reveal()).toBe("refresh-canary");
     await credentials.remove(two);
     expect((await credentials.servers()).current).toBe(one);
     expect(await credentials.read(two)).toBe(undefined);
@@ -120,7 +120,7 @@ describe("logins in the keychain", () => {
     const keychain = createKeychain();
     const credentials = openCredentials({ home, keychain: true }, keychain);
     expect(await credentials.add(one, "alice", sampleLogin())).toBe("keychain");
-    expect((await credentials.read(one))?.refreshToken.reveal()).toBe("refresh-canary");
+    expect((await credentials.read(one))?.refreshToken?.reveal()).toBe("refresh-canary");
     await expect(stat(join(home, "credentials.json"))).rejects.toThrow("ENOENT");
     await credentials.remove(one);
     expect(keychain.items.size).toBe(0);
@@ -131,7 +131,7 @@ describe("logins in the keychain", () => {
     keychain.broken = true;
     const credentials = openCredentials({ home, keychain: true }, keychain);
     expect(await credentials.add(one, "alice", sampleLogin())).toBe("file");
-    expect((await credentials.read(one))?.refreshToken.reveal()).toBe("refresh-canary");
+    expect((await credentials.read(one))?.refreshToken?.reveal()).toBe("refresh-canary");
   });
 
   it("are not lost when the keychain fails at a rotation", async () => {
@@ -140,7 +140,7 @@ describe("logins in the keychain", () => {
     await credentials.add(one, "alice", sampleLogin());
     keychain.broken = true;
     await credentials.update(one, sampleLogin({ refreshToken: new Secret("rotated") }));
-    expect((await credentials.read(one))?.refreshToken.reveal()).toBe("rotated");
+    expect((await credentials.read(one))?.refreshToken?.reveal()).toBe("rotated");
   });
 
   it("say that the keychain does not answer, and not that nobody is logged in", async () => {
@@ -158,6 +158,6 @@ describe("logins in the keychain", () => {
     await credentials.add(one, "alice", sampleLogin({ accessToken }));
     const login = await credentials.read(one);
     expect(login?.accessToken).toBe(null);
-    expect(login?.refreshToken.reveal()).toBe("refresh-canary");
+    expect(login?.refreshToken?.reveal()).toBe("refresh-canary");
   });
 });

@@ -16,7 +16,8 @@ const secret = z.string().transform((text) => new Secret(text));
 const storedLogin = z.object({
   /** Text of the device's private key as a JWK. */
   key: secret,
-  refreshToken: secret,
+  /** Null for a service, which comes again with its key or a new token. */
+  refreshToken: secret.nullable(),
   /** Cached, so that not every command has to refresh; null where the keychain's items are too small for it. */
   accessToken: secret.nullable(),
   /** Epoch milliseconds by this machine's clock. */
@@ -208,7 +209,7 @@ function reveal(login: Login) {
   return {
     ...login,
     key: login.key.reveal(),
-    refreshToken: login.refreshToken.reveal(),
+    refreshToken: login.refreshToken?.reveal() ?? null,
     accessToken: login.accessToken?.reveal() ?? null,
   };
 }

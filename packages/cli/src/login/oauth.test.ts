@@ -106,7 +106,7 @@ describe("device login", () => {
     ]);
     const login = await oauth.finish(await oauth.start("x"), key, signal);
     expect(pauses).toEqual([5000, 10_000]);
-    expect(login.refreshToken.reveal()).toBe("refresh");
+    expect(login.refreshToken?.reveal()).toBe("refresh");
     expect(login.accessTokenExpiresAt).toBe(testNow + 300_000);
     expect(login.clientId).toBe("the-cli");
     expect(sent.slice(1).every((each) => each.proof !== null)).toBe(true);
@@ -174,7 +174,7 @@ describe("an existing login", () => {
   it("is refreshed with its own client and key (invariant 4)", async () => {
     const { oauth, sent } = createOAuth([{ body: tokens }]);
     const refreshed = await oauth.refresh({ ...login, key });
-    expect(refreshed.refreshToken.reveal()).toBe("refresh");
+    expect(refreshed.refreshToken?.reveal()).toBe("refresh");
     expect(sent[0]?.form).toEqual({
       refresh_token: "old",
       grant_type: "refresh_token",
@@ -185,7 +185,7 @@ describe("an existing login", () => {
   it("keeps its refresh token where the server does not rotate it", async () => {
     const { refresh_token: _none, ...unrotated } = tokens;
     const { oauth } = createOAuth([{ body: unrotated }]);
-    expect((await oauth.refresh({ ...login, key })).refreshToken.reveal()).toBe("old");
+    expect((await oauth.refresh({ ...login, key })).refreshToken?.reveal()).toBe("old");
   });
 
   it("is over when the server says so", async () => {

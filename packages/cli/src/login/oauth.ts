@@ -30,6 +30,11 @@ export interface OAuthPorts {
   readonly pause: (ms: number, signal?: AbortSignal) => Promise<void>;
 }
 
+/** What a service shows for itself: its private key, an ES256 JWK, or a token of its CI. */
+export type ServiceCredential =
+  | { readonly name: string; readonly key: Secret }
+  | { readonly name: string; readonly token: Secret };
+
 interface Issuer {
   readonly metadata: oauth.AuthorizationServer;
   readonly client: oauth.Client;
@@ -64,11 +69,16 @@ export class OAuth {
     };
   }
 
-  /** Starts a device login. `deviceLabel` is how the verification page calls this device. */
-  async start(deviceLabel: string): Promise<DeviceLogin> {
+  /** Starts a device login. `deviceLabel` is how the verification page calls this device; `again` has the
+   * person prove anew who they are, also where the browser knows them. */
+  async start(deviceLabel: string, again = false): Promise<DeviceLogin> {
     const { metadata, client } = await this.#discover();
     const started = await this.#guard(async () => {
-      const parameters = { scope, device_label: deviceLabel };
+      const parameters = {
+        scope,
+        device_label: deviceLabel,
+        ...(again && { login_again: "true" }),
+      };
       const response = await oauth.deviceAuthorizationRequest(
         metadata,
         client,
@@ -114,28 +124,76 @@ export class OAuth {
    * @throws JitdbError `login.expired` when the server does not know the login any more.
    */
   async refresh(login: Login): Promise<Login> {
+    const { refreshToken } = login;
+    if (refreshToken === null) {
+      throw new JitdbError("login.expired", "The service's login is over.", {
+        hint: "Run `jitdb login --service <name>` again.",
+      });
+    }
     const { metadata, client } = await this.#discover(login.clientId);
-    return await this.#token(client, login.key, login.refreshToken, async (DPoP) => {
+    return await this.#token(client, login.key, refreshToken, async (DPoP) => {
       const response = await oauth.refreshTokenGrantRequest(
         metadata,
         client,
         oauth.None(),
-        login.refreshToken.reveal(),
+        refreshToken.reveal(),
         { ...this.#options, DPoP },
       );
       return await oauth.processRefreshTokenResponse(metadata, client, response);
     });
   }
 
+  /**
+   * Logs a service in: with the token of its CI (RFC 8693), or with an assertion that its private key, a JWK, has signed
+   * (RFC 7523). `key` is the device's.
+   * @throws JitdbError `login.service` with the server's reason
+   */
+  async service(credential: ServiceCredential, deviceLabel: string, key: Secret): Promise<Login> {
+    const { metadata, client } = await this.#discover();
+    const [grant, as, parameters, authentication] =
+      "token" in credential
+        ? ([
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+            client,
+            {
+              subject_token: credential.token.reveal(),
+              subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
+              service: credential.name,
+            },
+            oauth.None(),
+          ] as const)
+        : ([
+            "client_credentials",
+            { ...client, client_id: credential.name },
+            {},
+            oauth.PrivateKeyJwt((await importDeviceKey(credential.key)).privateKey),
+          ] as const);
+    return await this.#token(as, key, null, async (DPoP) => {
+      const response = await oauth.genericTokenEndpointRequest(
+        metadata,
+        as,
+        authentication,
+        grant,
+        { ...parameters, device_label: deviceLabel },
+        { ...this.#options, DPoP },
+      );
+      return await oauth.processGenericTokenEndpointResponse(metadata, as, response);
+    });
+  }
+
   /** Ends the login on the server, and with it every token of its family. */
   async revoke(login: Login): Promise<void> {
+    const token = login.refreshToken ?? login.accessToken;
+    if (token === null) {
+      return;
+    }
     const { metadata, client } = await this.#discover(login.clientId);
     await this.#guard(async () => {
       const response = await oauth.revocationRequest(
         metadata,
         client,
         oauth.None(),
-        login.refreshToken.reveal(),
+        token.reveal(),
         this.#options,
       );
       await oauth.processRevocationResponse(response);
@@ -175,7 +233,7 @@ export class OAuth {
   async #token(
     client: oauth.Client,
     key: Secret,
-    refreshToken: Secret | undefined,
+    refreshToken: Secret | null | undefined,
     call: (handle: oauth.DPoPHandle) => Promise<oauth.TokenEndpointResponse>,
   ): Promise<Login> {
     const handle = oauth.DPoP(client, await importDeviceKey(key));
