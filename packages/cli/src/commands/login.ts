@@ -118,11 +118,15 @@ async function readCredential(file: string): Promise<string> {
   try {
     return file === "-" ? await text(process.stdin) : await readFile(file, "utf8");
   } catch (error) {
-    throw new JitdbError("usage.invalid", `${clean(file)} can't be read.`, {
-      hint: "Name a file that holds the key or the token, or - for standard input.",
-      cause: error,
-    });
+    throw unreadable(file, error);
   }
+}
+
+function unreadable(file: string, cause: unknown): JitdbError {
+  return new JitdbError("usage.invalid", `${clean(file)} can't be read.`, {
+    hint: "Name a file that holds the key or the token, or - for standard input.",
+    cause,
+  });
 }
 
 /** The server of JITDB_SERVER, `--server` or the last login; a person without one is asked. */
