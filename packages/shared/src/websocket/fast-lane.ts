@@ -39,6 +39,11 @@ export class FastLane {
     this.#options = options;
   }
 
+  /** Nothing that comes is for the fast lane any more: a frame came that has to be refused, or a close. */
+  get isLeft(): boolean {
+    return this.#isLeft;
+  }
+
   /** Reads a chunk; keeps none of it. */
   push(chunk: Uint8Array): void {
     let offset = 0;

@@ -29,8 +29,18 @@ export class FastWebSocket extends WebSocket {
         }
       },
     });
+    const push = (bytes: Uint8Array) => {
+      lane.push(bytes);
+      if (lane.isLeft) {
+        // From here on `ws` reads by itself: it knows when to stop.
+        socket.off("data", push);
+        for (const listener of listeners) {
+          socket.on("data", listener as (bytes: Uint8Array) => void);
+        }
+      }
+    };
     socket.removeAllListeners("data");
-    socket.on("data", (bytes: Uint8Array) => lane.push(bytes));
+    socket.on("data", push);
   }
 
   /** Sends chunks as one binary message. They are the caller's again when this returns; `onSent` comes when it is written, or never will be. */
