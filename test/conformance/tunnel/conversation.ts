@@ -178,8 +178,14 @@ export class Conversation {
         return;
       }
       this.#connections += 1;
-      const connection = await this.#carrier.connect(this.#cuts.shift());
+      const cut = this.#cuts.shift();
+      const connection = await this.#carrier.connect(cut);
       if (connection === undefined) {
+        if (cut === undefined) {
+          // Ports run out, for one: trying again would never end.
+          this.#finish(new Error("A connection that nobody cut did not come about."));
+          return;
+        }
         continue;
       }
       if (this.#ticket === undefined) {

@@ -13,7 +13,8 @@ export class RecycledMemory {
   /** Blocks by the logarithm of their size. */
   readonly #spare: ArrayBuffer[][] = [];
   #spareBytes = 0;
-  #slab = new Uint8Array(0);
+  #slab = new ArrayBuffer(0);
+  #slabFill = 0;
 
   /** So many bytes, at least one, of any content. */
   take(byteLength: number): Uint8Array<ArrayBuffer> {
@@ -60,11 +61,12 @@ export class RecycledMemory {
   }
 
   #cut(byteLength: number): Uint8Array<ArrayBuffer> {
-    if (this.#slab.byteLength < byteLength) {
-      this.#slab = new Uint8Array(slabBytes);
+    if (this.#slab.byteLength - this.#slabFill < byteLength) {
+      this.#slab = new ArrayBuffer(slabBytes);
+      this.#slabFill = 0;
     }
-    const piece = this.#slab.subarray(0, byteLength);
-    this.#slab = this.#slab.subarray(byteLength);
+    const piece = new Uint8Array(this.#slab, this.#slabFill, byteLength);
+    this.#slabFill += byteLength;
     return piece;
   }
 }

@@ -143,15 +143,24 @@ export class Relay implements Session, Forwarder {
       this.#fail(failure);
       return;
     }
+    this.#writeToServer(this.#intake.takePending());
+    this.#observer.forwarded();
+    this.#consume();
+  }
+
+  #writeToServer(pending: readonly Uint8Array[]): void {
     const socket = this.#socket;
-    socket.cork();
-    for (const bytes of this.#intake.takePending()) {
+    const isMany = pending.length > 1;
+    if (isMany) {
+      socket.cork();
+    }
+    for (const bytes of pending) {
       this.#unconsumed += bytes.length;
       socket.write(bytes, () => memory.giveBack(bytes));
     }
-    socket.uncork();
-    this.#observer.forwarded();
-    this.#consume();
+    if (isMany) {
+      socket.uncork();
+    }
   }
 
   resume(): void {
