@@ -73,6 +73,7 @@ export const catalogue = {
   "login.disabled": forms(403, "28000", 1045, 4403, login, "Ask an administrator to enable the account."),
   "login.service": forms(403, "28000", 1045, 4403, login, "Check the service's section in jitdb.yaml, then run `jitdb login --service <name>` with a new token."),
   "login.provider": forms(503, "28000", 1045, 4403, login, "Try again in a minute; nothing was changed. Local accounts log in with their password."),
+  "login.company": forms(403, "28000", 1045, 4403, login, "Ask an administrator of this server, then run `jitdb login` again."),
   "login.stale": forms(403, "28000", 1045, 4403, login, "Run `jitdb login --again`, then the same command."),
   "login.rate_limited": forms(429, "53300", 1226, 1013, login, "Wait a minute, then try again."),
   "person.unknown": forms(404, "42704", 1105, 4404, notFound, "List them with `jitdb-server users list`."),

@@ -1,7 +1,8 @@
-// The `identity:` section: the services that may ask for access. As it is written, and
+// The `identity:` section: the company's login, and the services that may ask for access. As it is written, and
 // as the rest of the server sees it.
 
 import { name } from "@jitdb/shared/api/wire";
+import { Secret } from "@jitdb/shared/secret";
 import { z } from "zod";
 
 const line = z.string("must be a text.").min(1, "must not be empty.").max(300, "is too long.");
@@ -35,11 +36,32 @@ const service = z
     "must have either keys (public JWKs), or tokens: {issuer, audience, claims}.",
   );
 
+const company = z.strictObject({
+  issuer,
+  clientId: line,
+  clientSecret: z.instanceof(Secret, {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how references are written
+    error: "never stands in the configuration itself. Write ${file:path} or ${env:NAME}.",
+  }),
+  scopes: z
+    .array(line)
+    .refine((scopes) => scopes.includes("openid"), "must contain openid.")
+    .default(["openid", "profile"]),
+  /** What a new account is called. */
+  nameClaim: line.default("preferred_username"),
+  groupsClaim: line.default("groups"),
+  /** Groups over there, and what they are here; others count for nothing. */
+  groups: z.record(line, name),
+  requiredGroup: line.optional(),
+  button: line.default("Log in with your company"),
+});
+
 /** Client ids that mean something else. */
 const reserved = ["jitdb-cli"];
 
 export const identitySchema = z
   .strictObject({
+    company: company.optional(),
     services: z
       .record(
         name.refine((value) => !reserved.includes(value), "is taken."),
@@ -49,5 +71,6 @@ export const identitySchema = z
   })
   .default({ services: {} });
 
+export type CompanyConfig = z.infer<typeof company>;
 export type ServiceConfig = z.infer<typeof service>;
 export type IdentityConfig = z.infer<typeof identitySchema>;

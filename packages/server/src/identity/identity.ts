@@ -9,6 +9,8 @@ import type { DevicesConfig } from "../config/config.ts";
 import type { IdentityConfig } from "../config/identity.ts";
 import type { Store } from "../store/store.ts";
 import { type Authenticator, TokenAuthenticator } from "./authenticator.ts";
+import { Company } from "./company.ts";
+import { CompanyAccounts } from "./company-accounts.ts";
 import { Devices } from "./devices.ts";
 import { Artifacts } from "./oauth/artifacts.ts";
 import { DeviceLogins } from "./oauth/device-logins.ts";
@@ -89,13 +91,26 @@ export async function createIdentity(options: IdentityOptions): Promise<Identity
     publicUrl,
     formKey: deriveKey("identity/forms", 32),
   });
+  const company = options.identity.company;
+  const companyLogin = company && {
+    company: new Company({ config: company, clock, random, usedProofs, publicUrl }),
+    accounts: new CompanyAccounts({ ...options, artifacts }),
+    artifacts,
+  };
+  const pages = {
+    ...options,
+    deviceLogins,
+    sessions,
+    companyLogin,
+    companyButton: company?.button,
+  };
   return {
     devices,
     vouching: new Vouching(options),
     authenticator: new TokenAuthenticator({ store, clock, usedProofs }),
     async mount(app) {
       await app.register(async (scope) => addOauth(scope, { provider, clock, publicUrl }));
-      await app.register(async (scope) => addPages(scope, { ...options, deviceLogins, sessions }));
+      await app.register(async (scope) => addPages(scope, pages));
     },
     sweep: () => artifacts.purge(),
   };

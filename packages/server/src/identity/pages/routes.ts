@@ -12,6 +12,7 @@ import type { Journal } from "../../audit/journal.ts";
 import { Guesses } from "../guesses.ts";
 import type { DeviceLogins, PendingLogin } from "../oauth/device-logins.ts";
 import type { People, Person } from "../people.ts";
+import { addCompanyPages, type CompanyLogin } from "./company.ts";
 import { assetHeaders, pageHeaders } from "./headers.ts";
 import type { Html } from "./html.ts";
 import type { Sessions, Visitor } from "./sessions.ts";
@@ -35,6 +36,9 @@ export interface PagesOptions {
   readonly journal: Pick<Journal, "record">;
   readonly clock: Clock;
   readonly publicUrl: string;
+  /** Undefined: only local accounts log in. */
+  readonly companyLogin: CompanyLogin | undefined;
+  readonly companyButton: string | undefined;
 }
 
 /** Adds the pages to a fastify scope of their own. */
@@ -54,6 +58,9 @@ export function addPages(scope: FastifyInstance, options: PagesOptions): void {
   scope.get("/device/denied", (_request, reply) => pages.showOutcome(reply, "denied"));
   scope.get("/setup/:token", (request, reply) => pages.showSetup(request, reply));
   scope.post("/setup/:token", (request, reply) => pages.setUp(request, reply));
+  if (options.companyLogin !== undefined) {
+    addCompanyPages(scope, { ...options, ...options.companyLogin, ...pages.steps });
+  }
 }
 
 /** A field that a browser always sends once; anything else counts as left empty. */
@@ -75,7 +82,7 @@ class Pages {
 
   constructor(options: PagesOptions) {
     this.#options = options;
-    this.#templates = new Templates(options.publicUrl);
+    this.#templates = new Templates(options.publicUrl, options.companyButton);
     const { clock } = options;
     const { windowMs, overall } = guessLimits;
     this.#codes = new Guesses(clock, {
@@ -92,6 +99,16 @@ class Pages {
       perTarget: guessLimits.passwordsPerName,
       onLock: (by, address) => this.#recordLock("passwords", by, address),
     });
+  }
+
+  /** What the company's pages have in common with these. */
+  get steps() {
+    return {
+      templates: this.#templates,
+      checkForm: this.#checkForm.bind(this),
+      visitorOf: this.#visitorOf.bind(this),
+      lookUp: this.#lookUp.bind(this),
+    };
   }
 
   async showDevice(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -57,17 +57,17 @@ export class Sessions {
       cookie,
       fresh: false,
       person: person?.disabled === false ? person : undefined,
-      provenAt: session.expiresAt - browserSessionMs,
+      provenAt: Number(session.payload["provenAt"] ?? 0),
     };
   }
 
   /**
-   * Logs the browser in; gives its new cookie.
+   * Logs the browser in; gives its new cookie. `provenAt`: when the person proved who they are, epoch milliseconds.
    * SECURITY: a new one, so that nobody can plant a cookie before the login and own the session after it.
    */
-  async logIn(person: Person): Promise<string> {
+  async logIn(person: Person, provenAt = this.#options.clock.now()): Promise<string> {
     const cookie = this.#createCookie();
-    const payload = { accountId: person.id };
+    const payload = { accountId: person.id, provenAt };
     await this.#options.artifacts.save("BrowserSession", cookie, payload, browserSessionMs);
     return cookie;
   }

@@ -23,9 +23,11 @@ export interface ConfirmView extends FormContext {
 /** All pages of one server. */
 export class Templates {
   readonly #publicUrl: string;
+  readonly #companyButton: string | undefined;
 
-  constructor(publicUrl: string) {
+  constructor(publicUrl: string, companyButton?: string) {
     this.#publicUrl = publicUrl;
+    this.#companyButton = companyButton;
   }
 
   /** Asks for the code that the terminal shows. */
@@ -59,7 +61,16 @@ ${hidden(view)}<input type="hidden" name="user_code" value="${view.userCode}">
 <input id="password" name="password" type="password" required ${attribute("autofocus", !nameFirst)} autocomplete="current-password">
 <button>Log in</button>
 </form>
-<p class="foot">No account, or no password any more? An administrator of this server can give you a set-up link.</p>`,
+${this.#company(view)}<p class="foot">No account, or no password any more? An administrator of this server can give you a set-up link.</p>`,
+    );
+  }
+
+  /** Sends the browser on to the company's login, without a script. */
+  goToCompany(url: string): Html {
+    return this.#page(
+      "Going on to your company",
+      html`<meta http-equiv="refresh" content="0; url=${url}"><h1>Going on to your company</h1>
+<p class="lead"><a href="${url}">Go on by hand</a> if nothing happens.</p>`,
     );
   }
 
@@ -136,6 +147,16 @@ ${hidden(view)}<label for="username">Name</label>
   sorry(title: string, ...sentences: readonly string[]): Html {
     const paragraphs = sentences.map((sentence) => html`<p class="lead">${sentence}</p>`);
     return this.#page(title, html`${badge("no")}<h1>${title}</h1>${join(paragraphs)}`);
+  }
+
+  #company(view: FormContext & { userCode: string }): Html | undefined {
+    return this.#companyButton === undefined
+      ? undefined
+      : html`<form method="post" action="/device/company">
+${hidden(view)}<input type="hidden" name="user_code" value="${view.userCode}">
+<button class="no">${this.#companyButton}</button>
+</form>
+`;
   }
 
   #page(title: string, body: Html): Html {

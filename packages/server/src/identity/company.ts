@@ -1,0 +1,253 @@
+// The company's identity provider, spoken to over OpenID Connect with the code flow, PKCE, state and nonce. Knows what it
+// says of a person; neither our accounts nor our pages.
+
+import { JitdbError } from "@jitdb/shared/errors";
+import type { Clock, Random } from "@jitdb/shared/ids";
+import { jwtVerify } from "jose";
+import * as oidc from "openid-client";
+import type { CompanyConfig } from "../config/identity.ts";
+import type { UsedProofs } from "./proof.ts";
+import { openKeys, tokenAlgorithms } from "./services.ts";
+
+/** Where the identity provider sends the browser back to, below the public URL. */
+export const returnPath = "/device/company/return";
+
+const limits = {
+  timeoutSeconds: 10,
+  discoveryMs: 60 * 60 * 1000,
+  maxAnswerBytes: 1024 * 1024,
+  maxGroups: 2000,
+  /** A login there that is older is asked for again; as long as a browser stays logged in here. */
+  maxAgeSeconds: 8 * 60 * 60,
+  maxLogoutTokenLength: 8192,
+  maxLogoutTokenAgeSeconds: 10 * 60,
+} as const;
+
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout";
+
+/** What ties the answer to the question; stays on this server. */
+export interface CompanyQuestion {
+  readonly state: string;
+  readonly nonce: string;
+  readonly verifier: string;
+}
+
+/** What the company says of a person. */
+export interface CompanyPerson {
+  /** Issuer, a space, subject: the only thing that accounts are matched by. */
+  readonly subject: string;
+  /** What they are called there; undefined where it says nothing that is text. */
+  readonly name: string | undefined;
+  /** Groups of this server, out of the configuration's map. */
+  readonly groups: readonly string[];
+  /** The session there, where it has a name. */
+  readonly session: string | undefined;
+  /** When they proved who they are, epoch milliseconds; 0 where the provider does not say. */
+  readonly provenAt: number;
+}
+
+export interface CompanyOptions {
+  readonly config: CompanyConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly usedProofs: UsedProofs;
+  readonly publicUrl: string;
+}
+
+export class Company {
+  readonly #options: CompanyOptions;
+  #discovered: { readonly found: Promise<oidc.Configuration>; readonly at: number } | undefined;
+  #keys: Awaited<ReturnType<typeof openKeys>> | undefined;
+
+  constructor(options: CompanyOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Where the browser goes to log in. `again`: the person has to prove anew who they are.
+   * @throws JitdbError `login.provider` where the issuer does not answer as it should
+   */
+  async ask(again: boolean): Promise<{ readonly url: URL; readonly question: CompanyQuestion }> {
+    const { config, publicUrl } = this.#options;
+    const question = { state: this.#word(), nonce: this.#word(), verifier: this.#word() };
+    const url = oidc.buildAuthorizationUrl(await this.#discover(), {
+      redirect_uri: publicUrl + returnPath,
+      scope: config.scopes.join(" "),
+      state: question.state,
+      nonce: question.nonce,
+      code_challenge: await oidc.calculatePKCECodeChallenge(question.verifier),
+      code_challenge_method: "S256",
+      // With it, the provider has to say when the login was (OpenID Connect Core §3.1.2.1).
+      max_age: String(again ? 0 : limits.maxAgeSeconds),
+      ...(again && { prompt: "login" }),
+    });
+    return { url, question };
+  }
+
+  /**
+   * Who came back. `search` is the query of the address that they came back to.
+   * @throws JitdbError `login.provider` where the issuer does not answer, `login.company` where what it says is refused
+   */
+  async hear(search: string, question: CompanyQuestion): Promise<CompanyPerson> {
+    const server = await this.#discover();
+    try {
+      // SECURITY: built on the configured address; the Host header could name another.
+      const url = new URL(returnPath + search, this.#options.publicUrl);
+      const tokens = await oidc.authorizationCodeGrant(server, url, {
+        pkceCodeVerifier: question.verifier,
+        expectedState: question.state,
+        expectedNonce: question.nonce,
+        idTokenExpected: true,
+      });
+      const claims = tokens.claims();
+      if (claims === undefined) {
+        throw refused("it named nobody");
+      }
+      const { groupsClaim } = this.#options.config;
+      const more =
+        claims[groupsClaim] === undefined && server.serverMetadata().userinfo_endpoint !== undefined
+          ? await oidc.fetchUserInfo(server, tokens.access_token, claims.sub)
+          : {};
+      return this.#read({ ...more, ...claims });
+    } catch (cause) {
+      throw toRefusal(cause);
+    }
+  }
+
+  /**
+   * Checks a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6); good once.
+   * @throws Error for any that is not to be obeyed
+   */
+  async verifyLogout(token: string): Promise<{ subject?: string; session?: string }> {
+    const { config, clock, usedProofs } = this.#options;
+    if (token.length > limits.maxLogoutTokenLength) {
+      throw new Error("The logout token is too long.");
+    }
+    const { payload } = await jwtVerify(token, await this.#openKeys(), {
+      issuer: config.issuer,
+      audience: config.clientId,
+      algorithms: tokenAlgorithms,
+      requiredClaims: ["iat", "jti", "events"],
+      maxTokenAge: limits.maxLogoutTokenAgeSeconds,
+      clockTolerance: 30,
+      currentDate: new Date(clock.now()),
+    });
+    const { events, nonce, sub, sid, jti } = payload;
+    // SECURITY: an ID token, which many have seen, must not pass for a logout token.
+    if (nonce !== undefined || !isRecord(events) || !isRecord(events[logoutEvent])) {
+      throw new Error("The token is no logout token.");
+    }
+    const subject = typeof sub === "string" ? { subject: `${config.issuer} ${sub}` } : {};
+    const session = typeof sid === "string" ? { session: sid } : {};
+    if (sub === undefined && sid === undefined) {
+      throw new Error("The logout token names nobody.");
+    }
+    const rememberMs = (limits.maxLogoutTokenAgeSeconds + 60) * 1000;
+    if (!(await usedProofs.claim(`logout of ${config.issuer}`, String(jti), rememberMs))) {
+      throw new Error("The logout token was used before.");
+    }
+    return { ...subject, ...session };
+  }
+
+  #read(claims: Readonly<Record<string, unknown>>): CompanyPerson {
+    const { config, clock } = this.#options;
+    const theirs = claims[config.groupsClaim];
+    if (!Array.isArray(theirs) || theirs.length > limits.maxGroups) {
+      throw refused(`it sent no list of groups as its claim ${config.groupsClaim}`);
+    }
+    if (config.requiredGroup !== undefined && !theirs.includes(config.requiredGroup)) {
+      throw refused(`the account there is not in the group ${config.requiredGroup}`);
+    }
+    // SECURITY: only what the operator named counts; a group called admins over there makes no administrator here.
+    const groups = Object.entries(config.groups).filter(([name]) => theirs.includes(name));
+    const name = claims[config.nameClaim];
+    const provenAt = claims["auth_time"];
+    return {
+      subject: `${config.issuer} ${String(claims["sub"])}`,
+      name: typeof name === "string" ? name : undefined,
+      groups: [...new Set(groups.map(([, group]) => group))].toSorted(),
+      session: typeof claims["sid"] === "string" ? claims["sid"] : undefined,
+      // SECURITY: without a time, the login counts as old: rules that ask for a fresh one are not met.
+      provenAt: typeof provenAt === "number" ? Math.min(provenAt * 1000, clock.now()) : 0,
+    };
+  }
+
+  /** Kept for an hour; a failure is not kept, so that the next login tries again. */
+  async #discover(): Promise<oidc.Configuration> {
+    const now = this.#options.clock.now();
+    const known = this.#discovered;
+    if (known !== undefined && now - known.at < limits.discoveryMs) {
+      return await known.found;
+    }
+    const found = this.#fetchConfiguration();
+    this.#discovered = { found, at: now };
+    try {
+      return await found;
+    } catch (cause) {
+      this.#discovered = undefined;
+      throw toRefusal(cause);
+    }
+  }
+
+  async #fetchConfiguration(): Promise<oidc.Configuration> {
+    const { issuer, clientId, clientSecret } = this.#options.config;
+    const local = issuer.startsWith("http:") ? [oidc.allowInsecureRequests] : [];
+    return await oidc.discovery(
+      new URL(issuer),
+      clientId,
+      undefined,
+      oidc.ClientSecretBasic(clientSecret.reveal()),
+      {
+        timeout: limits.timeoutSeconds,
+        execute: [...local, oidc.enableNonRepudiationChecks],
+        [oidc.customFetch]: fetchBounded,
+      },
+    );
+  }
+
+  async #openKeys() {
+    this.#keys ??= await openKeys(this.#options.config.issuer);
+    return this.#keys;
+  }
+
+  #word(): string {
+    return Buffer.from(this.#options.random.bytes(32)).toString("base64url");
+  }
+}
+
+/** SECURITY: no redirects, which could lead into this network, and no answer that fills the memory. */
+async function fetchBounded(url: string, options: oidc.CustomFetchOptions): Promise<Response> {
+  const response = await fetch(url, { ...options, redirect: "error" } as RequestInit);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > limits.maxAnswerBytes) {
+      throw new Error("The company's login answered with too much.");
+    }
+    chunks.push(chunk);
+  }
+  const { status, headers } = response;
+  return new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers });
+}
+
+function toRefusal(cause: unknown): JitdbError {
+  if (cause instanceof JitdbError) {
+    return cause;
+  }
+  // SECURITY: neither its code nor its description is shown: whoever made the link wrote them.
+  if (cause instanceof oidc.AuthorizationResponseError) {
+    return refused("it turned the login down", cause);
+  }
+  return new JitdbError("login.provider", "The company's login does not answer as it should.", {
+    cause,
+  });
+}
+
+function refused(reason: string, cause?: unknown): JitdbError {
+  return new JitdbError("login.company", `The company's login was refused: ${reason}.`, { cause });
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,178 @@
+// The company's login over OpenID Connect, against a real second provider: whom it lets in, and what it never changes (invariant 2).
+
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import {
+  type CompanyServer,
+  startCompany,
+} from "../../packages/server/src/identity/company-fixture.ts";
+import {
+  type IdentityServer,
+  password,
+  startIdentityServer,
+} from "../../packages/server/src/identity/identity-fixture.ts";
+import { Browser, type Page } from "../support/browser.ts";
+import { type Started, TestDevice } from "./device.ts";
+
+let company: CompanyServer;
+let server: IdentityServer;
+let device: TestDevice;
+beforeAll(async () => {
+  company = await startCompany(() => server.url);
+  server = await startIdentityServer({ identity: { company: company.config } });
+});
+beforeEach(() => {
+  device = new TestDevice(server.url);
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+afterAll(async () => {
+  await server.close();
+  await company.close();
+});
+
+const beThere = (sub: string, name: string, groups = ["Data Developers"]) => {
+  company.person = { sub, claims: { preferred_username: name, groups } };
+};
+
+/** Presses the company's button, and gives the way there without going it. */
+async function wayThere(browser: Browser, started: Started): Promise<string> {
+  const page = await browser.open(started.verification_uri_complete);
+  const going = await browser.press(page, /example inc/i);
+  const link = /<a href="([^"]*)">Go on by hand/.exec(going.html)?.[1];
+  if (link === undefined) {
+    throw new Error(going.text);
+  }
+  return link.replaceAll("&amp;", "&");
+}
+
+const goThere = async (started: Started, browser = new Browser()): Promise<Page> =>
+  await browser.open(await wayThere(browser, started));
+
+async function logIn(): Promise<string> {
+  const started = await device.begin();
+  const browser = new Browser();
+  await browser.press(await goThere(started, browser), /^yes/i);
+  return String((await device.poll(started)).body["access_token"]);
+}
+
+test("the first login makes the account, with the groups that the operator mapped and no others", async () => {
+  beThere("c-1", "carol@example.com", ["Data Developers", "admins", "everybody"]);
+  const token = await logIn();
+  const { body } = await device.call(token);
+  expect(body).toMatchObject({ name: "carol", groups: ["developers"], administrator: false });
+  expect(server.events).toContainEqual(
+    expect.objectContaining({ kind: "login.succeeded", person: "carol", method: "company" }),
+  );
+});
+
+test("each login replaces the company's groups and leaves those of the operator", async () => {
+  beThere("d-1", "dora");
+  await logIn();
+  await server.people.setGroups("dora", ["developers", "night-shift"], "test");
+  beThere("d-1", "a new name", ["DBA"]);
+  device = new TestDevice(server.url);
+  await logIn();
+  expect((await server.people.get("dora")).groups).toEqual(["dba", "night-shift"]);
+});
+
+test("a name at the company never opens the local account of that name, which logs in beside it", async () => {
+  beThere("evil", "bob", ["DBA"]);
+  const page = await goThere(await device.begin());
+  expect(page.status).toBe(403);
+  expect(page.text).toContain("There is another account called bob here. Nothing was changed.");
+  expect(await server.people.get("bob")).toMatchObject({
+    company: false,
+    groups: ["admins", "developers"],
+  });
+  expect((await device.logIn("bob", password)).token_type).toBe("DPoP");
+});
+
+test("a disabled account stays out", async () => {
+  beThere("e-1", "erin");
+  await logIn();
+  await server.people.disable("erin", "test");
+  const page = await goThere(await device.begin());
+  expect(page.status).toBe(403);
+  expect(page.text).toContain("The account erin is disabled here.");
+});
+
+test.each([
+  ["none", {}],
+  ["a text", { groups: "DBA" }],
+  ["too many", { groups: Array.from({ length: 2001 }, String) }],
+])("groups that are no list (%s) let nobody in and make no account", async (_what, claims) => {
+  company.person = { sub: "f-1", claims: { preferred_username: "frank", ...claims } };
+  const page = await goThere(await device.begin());
+  expect(page.status).toBe(403);
+  expect(page.text).toContain("it sent no list of groups as its claim groups");
+  await expect(server.people.get("frank")).rejects.toMatchObject({ code: "person.unknown" });
+});
+
+test("an answer is heard once, and only in the browser that asked", async () => {
+  beThere("g-1", "grace");
+  const asking = new Browser();
+  const link = await wayThere(asking, await device.begin());
+  const elsewhere = await new Browser().open(link);
+  expect(elsewhere.status).toBe(403);
+  expect(elsewhere.text).toContain("began in another browser");
+  expect((await asking.open(link)).text).toContain("Let this device in?");
+  expect((await asking.open(link)).text).toContain("This login is over");
+  await expect(asking.open(`${server.url}/device/company/return?state=x`)).resolves.toMatchObject({
+    status: 403,
+  });
+});
+
+test("a login that has to be anew asks the company anew", async () => {
+  beThere("h-1", "heidi");
+  const browser = new Browser();
+  await goThere(await device.begin(), browser);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 5000 });
+  const before = company.logins;
+  const { body } = await device.start({ login_again: "true" });
+  const page = await goThere(body as unknown as Started, browser);
+  expect(page.text).toContain("Let this device in?");
+  expect(company.logins).toBe(before + 1);
+});
+
+const tell = async (logout_token: string): Promise<number> => {
+  const body = new URLSearchParams({ logout_token });
+  return (await fetch(`${server.url}/oauth/company/logout`, { method: "POST", body })).status;
+};
+
+test("a logout at the company ends the person's logins; a token that is none, or was used, ends nothing", async () => {
+  beThere("i-1", "ivan");
+  const token = await logIn();
+  const iat = Math.floor(Date.now() / 1000);
+  for (const claims of [
+    { sub: "i-1", nonce: "n" },
+    { sub: "i-1", aud: "another" },
+    { sub: "i-1", iss: "https://example.com" },
+    { sub: "i-1", events: {} },
+    { sub: "i-1", iat: iat - 3600 },
+    {},
+  ]) {
+    expect(await tell(company.logoutToken(claims))).toBe(400);
+  }
+  expect((await device.call(token)).status).toBe(200);
+  const logout = company.logoutToken({ sub: "i-1" });
+  expect(await tell(logout)).toBe(200);
+  expect((await device.call(token)).status).toBe(401);
+  expect(server.hints).toContainEqual({ type: "device", id: device.id });
+  expect(await tell(logout)).toBe(400);
+});
+
+test("a company that does not answer is a page that says so, and local accounts go on", async () => {
+  const down = await startIdentityServer({
+    identity: { company: { ...company.config, issuer: "http://127.0.0.1:1" } },
+  });
+  const local = new TestDevice(down.url);
+  const browser = new Browser();
+  const opened = await browser.open((await local.begin()).verification_uri_complete);
+  const page = await browser.press(opened, /example inc/i);
+  expect(page.status).toBe(503);
+  expect(page.text).toContain("Local accounts log in with their password.");
+  expect(down.events).toContainEqual(expect.objectContaining({ kind: "login.failed" }));
+  expect((await local.logIn("alice", password)).token_type).toBe("DPoP");
+  await down.close();
+});
