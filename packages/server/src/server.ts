@@ -26,6 +26,8 @@ import { TrustedProxies } from "./http/proxies.ts";
 import { Events, eventLimits } from "./http/websockets/events.ts";
 import { serveWebSockets, type WebSocketEndpoint } from "./http/websockets/upgrades.ts";
 import { createIdentity, type Identity } from "./identity/identity.ts";
+import { Deliveries } from "./outbox/deliveries.ts";
+import { webhookSender } from "./outbox/webhook.ts";
 import { repeat } from "./repeat.ts";
 import { installationOf, openState, type State } from "./state.ts";
 import { version } from "./version.ts";
@@ -85,6 +87,7 @@ async function open(
 ): Promise<void> {
   const { logger } = ports;
   ship(state, logger, closers);
+  deliver(config, ports, state, closers);
   const identity = await openIdentity(config, ports, state, closers);
   const installation = await installationOf(state, config, ports.random);
   const { gateway, credentials } = await openGateway(
@@ -154,6 +157,14 @@ function ship(state: State, logger: Logger, closers: Closers): void {
   const shipper = new AuditShipper({ store, journal, folder, onError });
   shipper.start();
   closers.add(() => shipper.stop());
+}
+
+function deliver(config: Config, ports: ServerPorts, state: State, closers: Closers): void {
+  const senders = config.webhooks.map((webhook) => webhookSender(webhook, ports.clock));
+  const onError = report(ports.logger, "delivering events");
+  const deliveries = new Deliveries({ ...state, ...ports, senders, onError });
+  deliveries.start();
+  closers.add(() => deliveries.stop());
 }
 
 async function openIdentity(

@@ -9,6 +9,7 @@ import { Closers } from "./closers.ts";
 import type { Config } from "./config/config.ts";
 import { Passwords } from "./identity/passwords.ts";
 import { People } from "./identity/people.ts";
+import { Outbox } from "./outbox/outbox.ts";
 import { openStore, type Store } from "./store/store.ts";
 
 export interface State {
@@ -35,7 +36,7 @@ export interface StatePorts {
  * @throws JitdbError `store.held`, `store.damaged`, `store.newer`, `local.storage`, `audit.unavailable`
  */
 export async function openState(
-  config: Pick<Config, "dataFolder" | "audit">,
+  config: Pick<Config, "dataFolder" | "audit" | "webhooks">,
   { clock, random, address }: StatePorts,
 ): Promise<State> {
   const closers = new Closers();
@@ -46,7 +47,8 @@ export async function openState(
     const { durability } = config.audit;
     const journal = openJournal({ folder: journalFolder, clock, random, durability });
     closers.add(() => journal.close());
-    const trail = new AuditTrail({ store, journal, clock, random });
+    const outbox = new Outbox({ clock, random, receivers: config.webhooks });
+    const trail = new AuditTrail({ store, journal, clock, random, outbox });
     await trail.drain();
     const bus = new Bus();
     const passwords = new Passwords(random);

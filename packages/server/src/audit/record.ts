@@ -391,6 +391,15 @@ export interface AuditFields {
     readonly transaction?: "idle" | "transaction" | "failed";
   };
 
+  /** A receiver did not take a message for so long that it was given up. */
+  "event.undelivered": {
+    readonly receiver: string;
+    readonly message: string;
+    readonly type: string;
+    readonly attempts: number;
+    readonly error: string;
+  };
+
   /** First record of every segment. */
   "journal.segment": {
     /** Names the journal; the same in all of its segments. */

@@ -2,6 +2,7 @@
 
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { Kysely } from "kysely";
+import type { Outbox } from "../outbox/outbox.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
 import { recentOutboxRows } from "./journal/recovery.ts";
@@ -25,6 +26,8 @@ export interface AuditTrailOptions {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly random: Random;
+  /** Tells the outside of the same changes, from the same transactions. */
+  readonly outbox?: Pick<Outbox, "add">;
 }
 
 /** Each staged event reaches the journal once and in order, whatever crashes in between. */
@@ -33,14 +36,16 @@ export class AuditTrail implements Trail {
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #outbox: Pick<Outbox, "add"> | undefined;
   #draining: Promise<void> | undefined;
   #drainAgain = false;
 
-  constructor({ store, journal, clock, random }: AuditTrailOptions) {
+  constructor({ store, journal, clock, random, outbox }: AuditTrailOptions) {
     this.#store = store;
     this.#journal = journal;
     this.#clock = clock;
     this.#random = random;
+    this.#outbox = outbox;
   }
 
   async stage(tx: Kysely<Tables>, event: AuditEvent): Promise<void> {
@@ -54,6 +59,7 @@ export class AuditTrail implements Trail {
       .insertInto("audit_outbox")
       .values({ event: JSON.stringify(staged) })
       .execute();
+    await this.#outbox?.add(tx, event);
   }
 
   async drain(): Promise<void> {

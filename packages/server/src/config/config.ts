@@ -4,6 +4,7 @@
 import type { Secret } from "@jitdb/shared/secret";
 import type { HoursWindow } from "../access/policies/hours.ts";
 import type { IdentityConfig } from "./identity.ts";
+import type { WebhookConfig } from "./webhooks.ts";
 
 export interface Config {
   readonly listen: ListenConfig;
@@ -21,6 +22,7 @@ export interface Config {
   readonly audit: AuditConfig;
   readonly devices: DevicesConfig;
   readonly identity: IdentityConfig;
+  readonly webhooks: readonly WebhookConfig[];
   readonly databases: ReadonlyMap<string, DatabaseConfig>;
   /** In the order of the file: the first that matches decides. */
   readonly policies: readonly Policy[];

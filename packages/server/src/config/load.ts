@@ -32,6 +32,7 @@ import {
   type RootInput,
   rootSchema,
 } from "./schema.ts";
+import { toWebhooks } from "./webhooks.ts";
 
 /** What came of reading a file. `config` is there where no problem is an error. */
 export interface LoadedConfig {
@@ -140,6 +141,7 @@ function assemble(
     audit: root.audit,
     devices: root.devices,
     identity: root.identity,
+    webhooks: toWebhooks(root.webhooks),
     databases: new Map(databases.map((database) => [database.name, database])),
     policies: policyInputs.flatMap((input) => (input === undefined ? [] : [toPolicy(input)])),
   };

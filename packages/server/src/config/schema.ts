@@ -9,6 +9,7 @@ import { Secret } from "@jitdb/shared/secret";
 import { z } from "zod";
 import { isZone, weekdays } from "../access/policies/hours.ts";
 import { identitySchema } from "./identity.ts";
+import { webhooksSchema } from "./webhooks.ts";
 
 /** Values of `${env:…}` and `${file:…}` arrive as Secret; where the field is no secret, they count as plain text. */
 const reveal = (value: unknown): unknown => (value instanceof Secret ? value.reveal() : value);
@@ -137,6 +138,7 @@ export const rootSchema = section({
     .strictObject({ confirm: oneOf(["approval", "loopback"]).default("approval") })
     .default({ confirm: "approval" }),
   identity: identitySchema,
+  webhooks: webhooksSchema,
   databases: z.unknown().optional(),
   policies: z.unknown().optional(),
 });

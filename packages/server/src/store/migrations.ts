@@ -8,6 +8,7 @@ import { up as drain } from "./migrations/0002-drain.ts";
 import { up as traces } from "./migrations/0003-traces.ts";
 import { up as rules } from "./migrations/0004-rules.ts";
 import { up as identity } from "./migrations/0005-identity.ts";
+import { up as outbox } from "./migrations/0006-outbox.ts";
 import type { Tables } from "./tables.ts";
 
 interface Migration {
@@ -23,6 +24,7 @@ const migrations: readonly Migration[] = [
   { name: "traces", up: traces },
   { name: "rules", up: rules },
   { name: "identity", up: identity },
+  { name: "outbox", up: outbox },
 ];
 
 /**

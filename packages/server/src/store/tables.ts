@@ -24,6 +24,7 @@ export interface Tables {
   sessions: SessionsTable;
   audit_outbox: AuditOutboxTable;
   audit_records: AuditRecordsTable;
+  outbox: OutboxTable;
   oauth_artifacts: OauthArtifactsTable;
   used_proofs: UsedProofsTable;
 }
@@ -261,6 +262,25 @@ interface AuditRecordsTable {
   session_id: string | null;
   /** The record's canonical line. */
   line: string;
+}
+
+/** Messages to the outside, one row a receiver; `id` is their order. */
+interface OutboxTable {
+  id: Generated<number>;
+  /** The same for every receiver and attempt. */
+  message_id: string;
+  receiver: string;
+  /** Within it messages go out in order: a request's id, or a device's. */
+  stream: string;
+  type: string;
+  body: string;
+  state: Generated<"waiting" | "delivered" | "dead">;
+  created_at: number;
+  attempts: Generated<number>;
+  next_attempt_at: number;
+  give_up_at: number;
+  last_error: string | null;
+  settled_at: number | null;
 }
 
 /** What oidc-provider keeps (its Adapter interface). */
