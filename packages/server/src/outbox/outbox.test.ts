@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { Secret } from "@jitdb/shared/secret";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AuditEvent } from "../audit/record.ts";
@@ -196,6 +198,21 @@ test("signs as the scheme's own example has it", async () => {
     "webhook-timestamp": "1614265330",
     "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
   });
+});
+
+test("what a webhook gets passes the check in docs/operations.md, and nothing that was changed or is old does", async () => {
+  const docs = join(import.meta.dirname, "..", "..", "..", "..", "docs", "operations.md");
+  const [, code = ""] = /```js\n(.*?)```/s.exec(readFileSync(docs, "utf8")) ?? [];
+  const { verify } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  const heard = await listen(200);
+  const body = '{"type":"request.created"}';
+  const message = { id: "msg_1", type: "request.created", body };
+  await webhookSender(heard.webhook, clock).send(message, new AbortController().signal);
+  await heard.close();
+  const secret = heard.webhook.secret.reveal();
+  expect(verify(secret, heard.headers, body, clock.ms)).toBe(true);
+  expect(verify(secret, heard.headers, `${body} `, clock.ms)).toBe(false);
+  expect(verify(secret, heard.headers, body, clock.ms + 3_600_000)).toBe(false);
 });
 
 test("follows no redirect, and takes it for a failure", async () => {
