@@ -6,6 +6,7 @@ import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import type { AuthMap, GoAwayMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
+import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { FastWebSocket } from "../network/fast-websocket.ts";
 import { type AgentStream, type StreamReceiver, toStreamError } from "./stream.ts";
@@ -57,8 +58,8 @@ export class TunnelLink {
   #isFlushScheduled = false;
   /** The WebSocket has enough to write. */
   #isCongested = false;
-  /** Of all streams, since the beginning: how much their readers have taken. */
-  #consumedBytes = 0;
+  /** Messages of which somebody still has parts, by their memory. */
+  readonly #lent = new WeakMap<ArrayBufferLike, LentMessage>();
   #isEnded = false;
   /** What the next WebSocket resumes the tunnel with. */
   #ticket: HelloMap["ticket"];
@@ -112,9 +113,9 @@ export class TunnelLink {
         this.#scheduleFlush();
         return isWritable;
       },
-      consumed: (byteCount) => {
-        this.#consumedBytes += byteCount;
-        session.consumed(id, byteCount);
+      consumed: (bytes) => {
+        session.consumed(id, bytes.byteLength);
+        this.#giveBack(bytes);
         this.#scheduleFlush();
       },
       close: () => {
@@ -198,16 +199,13 @@ export class TunnelLink {
       if (!isBinary) {
         throw new JitdbError("tunnel.protocol", "The server sent a text message on the tunnel.");
       }
-      const { memory } = this.#socket ?? {};
-      let isRead = true;
-      for (const event of this.#session.receive(data as Buffer, this.#clock.now())) {
-        const before = this.#consumedBytes;
+      const message = data as Buffer;
+      const events = this.#session.receive(message, this.#clock.now());
+      this.#lend(message, events);
+      for (const event of events) {
         this.#handle(event);
-        isRead &&= event.type !== "data" || this.#consumedBytes - before === event.bytes.byteLength;
       }
-      if (isRead) {
-        memory?.giveBack(data as Buffer);
-      }
+      this.#giveBack(message);
       this.#scheduleFlush();
     } catch (thrown) {
       const error = toJitdbError(thrown);
@@ -216,6 +214,32 @@ export class TunnelLink {
       this.#end(error);
     }
   };
+
+  /** Counts who has a part of the message: this method's caller, and each receiver that is given one. */
+  #lend(message: Uint8Array, events: readonly TunnelEvent[]): void {
+    const memory = this.#socket?.memory;
+    if (memory?.isLent(message) !== true) {
+      return;
+    }
+    let parts = 1;
+    for (const event of events) {
+      parts += event.type === "data" && event.bytes.buffer === message.buffer ? 1 : 0;
+    }
+    this.#lent.set(message.buffer, { message, memory, parts });
+  }
+
+  /** Somebody has done with a part. Parts that nobody gives back, of a stream that is over, are left to the garbage collector. */
+  #giveBack(part: Uint8Array): void {
+    const lent = this.#lent.get(part.buffer);
+    if (lent === undefined) {
+      return;
+    }
+    lent.parts -= 1;
+    if (lent.parts === 0) {
+      this.#lent.delete(part.buffer);
+      lent.memory.giveBack(lent.message);
+    }
+  }
 
   #handle(event: TunnelEvent): void {
     switch (event.type) {
@@ -330,6 +354,13 @@ export class TunnelLink {
     }
     this.#events.ended(error);
   }
+}
+
+/** A message in memory that is used again once nobody has a part of it. */
+interface LentMessage {
+  readonly message: Uint8Array;
+  readonly memory: RecycledMemory;
+  parts: number;
 }
 
 function hasRoom({ readyState, OPEN, bufferedAmount }: FastWebSocket): boolean {

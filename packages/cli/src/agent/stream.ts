@@ -21,8 +21,8 @@ export interface StreamReceiver {
 export interface AgentStream {
   /** Takes the bytes over. False: pause until `writable`. */
   write(bytes: Uint8Array): boolean;
-  /** `byteCount` more bytes of `data` have reached their reader. */
-  consumed(byteCount: number): void;
+  /** The bytes of a `data` have reached their reader, who has no use for them any more: their memory is for what comes next. */
+  consumed(bytes: Uint8Array): void;
   /** Ends this direction behind what was written. */
   close(): void;
   /** Ends both directions at once; the gateway learns why. */

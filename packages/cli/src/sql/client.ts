@@ -53,7 +53,7 @@ export class SqlClient implements StreamReceiver {
   #stream: AgentStream | undefined;
   #chunks: Uint8Array[] = [];
   /** Bytes of the chunk that is being read, which the gateway may not send anew before they are done with. */
-  #unconsumed = 0;
+  #unconsumed: Uint8Array = new Uint8Array(0);
   #wake: (() => void) | undefined;
   /** Why no more comes. */
   #end: JitdbError | undefined;
@@ -119,7 +119,7 @@ export class SqlClient implements StreamReceiver {
       const opened: { stream?: AgentStream } = {};
       this.#openStream("cancel", encodeCancelRequest(key), {
         opened: () => opened.stream?.close(),
-        data: (bytes) => opened.stream?.consumed(bytes.byteLength),
+        data: (bytes) => opened.stream?.consumed(bytes),
         writable: () => undefined,
         peerClosed: () => resolve(),
         ended: (error) => (error === undefined ? resolve() : reject(error)),
@@ -171,8 +171,9 @@ export class SqlClient implements StreamReceiver {
       await settle?.();
       this.#stream?.consumed(this.#unconsumed);
       const chunk = await this.#nextChunk();
-      this.#unconsumed = chunk.byteLength;
-      this.#messages.push(chunk);
+      this.#unconsumed = chunk;
+      // What is read of it may outlive the chunk, whose memory is used again.
+      this.#messages.push(chunk.slice());
     }
   }
 

@@ -29,6 +29,11 @@ export class RecycledMemory {
     return new Uint8Array(block, 0, byteLength);
   }
 
+  /** Whether `giveBack` would use the memory of these bytes again. */
+  isLent({ buffer }: Uint8Array): boolean {
+    return this.#lent.has(buffer);
+  }
+
   copy(bytes: Uint8Array): Uint8Array {
     const copy = this.take(bytes.byteLength);
     copy.set(bytes);

@@ -179,7 +179,7 @@ export class PostgresFront implements Front {
     try {
       stream = await this.#openStream("cancel", encodeCancelRequest(request), {
         opened: () => stream?.close(),
-        data: (bytes) => stream?.consumed(bytes.byteLength),
+        data: (bytes) => stream?.consumed(bytes),
         writable: () => undefined,
         peerClosed: () => socket.end(),
         ended: () => socket.end(),

@@ -24,7 +24,7 @@ function start() {
       calls.push(`write ${Buffer.from(bytes).toString("latin1")}`);
       return true;
     },
-    consumed: (byteCount) => calls.push(`consumed ${byteCount}`),
+    consumed: (bytes) => calls.push(`consumed ${bytes.byteLength}`),
     close: () => calls.push("close"),
     reset: ({ code }) => calls.push(`reset ${code}`),
   };

@@ -128,7 +128,7 @@ export class Relay implements StreamReceiver {
     const consumed = () => {
       if (!isConsumed) {
         isConsumed = true;
-        this.#stream?.consumed(bytes.byteLength);
+        this.#stream?.consumed(bytes);
       }
     };
     this.#client.write(bytes, (failure) => {
