@@ -176,3 +176,12 @@ test("a company that does not answer is a page that says so, and local accounts 
   expect((await local.logIn("alice", password)).token_type).toBe("DPoP");
   await down.close();
 });
+
+test("answers and logout tokens that anybody can send do not fill the audit", async () => {
+  const before = server.events.length;
+  for (let count = 0; count < 30; count += 1) {
+    const stray = await fetch(`${server.url}/device/company/return?state=x`);
+    expect([stray.status, await tell("x")]).toEqual([403, 400]);
+  }
+  expect(server.events.length - before).toBeLessThanOrEqual(20);
+});

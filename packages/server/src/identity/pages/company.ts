@@ -8,6 +8,7 @@ import { z } from "zod";
 import type { Journal } from "../../audit/journal.ts";
 import { type Company, returnPath } from "../company.ts";
 import type { CompanyAccounts } from "../company-accounts.ts";
+import { Guesses } from "../guesses.ts";
 import type { Artifacts } from "../oauth/artifacts.ts";
 import type { PendingLogin } from "../oauth/device-logins.ts";
 import { pageHeaders } from "./headers.ts";
@@ -16,6 +17,13 @@ import type { Templates } from "./templates.ts";
 
 /** How long a person may take over there; as long as a device's code lives. */
 const lifetimeMs = 10 * 60 * 1000;
+
+const limits = {
+  windowMs: 10 * 60 * 1000,
+  startsPerAddress: 100,
+  straysPerAddress: 20,
+  overall: 1000,
+};
 
 export interface CompanyLogin {
   readonly company: Company;
@@ -32,6 +40,12 @@ export interface CompanyPagesOptions extends CompanyLogin {
   readonly checkForm: Step<Visitor>;
   readonly visitorOf: (request: FastifyRequest, reply: FastifyReply) => Promise<Visitor>;
   readonly lookUp: Step<PendingLogin, [typed: string]>;
+}
+
+interface Counted extends CompanyPagesOptions {
+  readonly starts: Guesses;
+  /** SECURITY: what anybody can send would fill the audit; past the limit it is refused without a record. */
+  readonly strays: Guesses;
 }
 
 type Step<Result, More extends unknown[] = []> = (
@@ -52,14 +66,19 @@ const pending = z.object({
 });
 
 /** Adds them to the scope of the pages. */
-export function addCompanyPages(scope: FastifyInstance, options: CompanyPagesOptions): void {
+export function addCompanyPages(scope: FastifyInstance, given: CompanyPagesOptions): void {
+  const { windowMs, overall } = limits;
+  const counted = { windowMs, overall, perTarget: overall, onLock: () => {} };
+  const starts = new Guesses(given.clock, { ...counted, perAddress: limits.startsPerAddress });
+  const strays = new Guesses(given.clock, { ...counted, perAddress: limits.straysPerAddress });
+  const options = { ...given, starts, strays };
   scope.post("/device/company", (request, reply) => start(options, request, reply));
   scope.get(returnPath, (request, reply) => comeBack(options, request, reply));
   scope.post("/oauth/company/logout", (request, reply) => logOut(options, request, reply));
 }
 
 async function start(
-  options: CompanyPagesOptions,
+  options: Counted,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -68,6 +87,11 @@ async function start(
   const login = visitor && (await options.lookUp(request, reply, typed));
   if (visitor === undefined || login === undefined) {
     return reply;
+  }
+  if (!options.starts.take(request.ip)) {
+    const page = options.templates.sorry("Too many tries", "Wait ten minutes, then try again.");
+    reply.header("retry-after", limits.windowMs / 1000);
+    return reply.code(429).headers(pageHeaders).send(page.toString());
   }
   try {
     const { url, question } = await options.company.ask(login.again);
@@ -84,7 +108,7 @@ async function start(
 }
 
 async function comeBack(
-  options: CompanyPagesOptions,
+  options: Counted,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -127,30 +151,34 @@ async function comeBack(
 }
 
 async function logOut(
-  { company, accounts, journal }: CompanyPagesOptions,
+  { company, accounts, journal, strays }: Counted,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   reply.header("cache-control", "no-store");
-  try {
-    const who = await company.verifyLogout(logoutForm.parse(request.body).logout_token);
-    await accounts.logOut(who, request.ip);
-    return reply.code(200).send();
-  } catch {
-    // What was wrong with it helps only who makes tokens up.
-    const reason = "A logout token that is not the company's.";
-    journal.record({ kind: "login.failed", address: request.ip, reason });
+  const { logout_token } = logoutForm.parse(request.body);
+  // What was wrong with it helps only who makes tokens up.
+  const who = await company.verifyLogout(logout_token).catch(() => undefined);
+  if (who === undefined) {
+    if (strays.take(request.ip)) {
+      const reason = "A logout token that is not the company's, or cannot be verified now.";
+      journal.record({ kind: "login.failed", address: request.ip, reason });
+    }
     return reply.code(400).send({ error: "invalid_request" });
   }
+  await accounts.logOut(who, request.ip);
+  return reply.code(200).send();
 }
 
 function sayStray(
-  { journal, templates }: CompanyPagesOptions,
+  { journal, templates, strays }: Counted,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
   const reason = "An answer of the company's login that nobody waits for in this browser.";
-  journal.record({ kind: "login.failed", address: request.ip, reason });
+  if (strays.take(request.ip)) {
+    journal.record({ kind: "login.failed", address: request.ip, reason });
+  }
   const page = templates.sorry(
     "This login is over",
     "It was used, is older than ten minutes, or began in another browser. Nothing was changed.",
