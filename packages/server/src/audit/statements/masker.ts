@@ -115,8 +115,11 @@ export class MaskingStream {
     return this.#finder.secretParameters;
   }
 
-  /** The piece stays the caller's. */
+  /** The piece stays the caller's; what comes back may be a view into it. */
   push(piece: Uint8Array): MaskedBytes {
+    if (this.#waitingBytes === 0 && piece.length * 2 >= this.#pieceBytes) {
+      return this.#pushLarge(piece);
+    }
     this.#pieces.push(Buffer.from(piece));
     this.#waitingBytes += piece.length;
     return this.#waitingBytes < this.#pieceBytes
@@ -128,6 +131,16 @@ export class MaskingStream {
     const waiting = this.#takeWaiting();
     const spans = [...waiting, ...this.#finder.finish()];
     return this.#release(spans, this.#position + this.#held.length);
+  }
+
+  /** Looks at a piece where it stands, and copies only what is held back of it: copies of gigabytes keep the garbage collector busy. */
+  #pushLarge(piece: Uint8Array): MaskedBytes {
+    const { buffer, byteOffset, byteLength } = piece;
+    const bytes = Buffer.from(buffer, byteOffset, byteLength);
+    this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
+    const masked = this.#release(this.#finder.push(bytes), this.#finder.position);
+    this.#held = Buffer.from(this.#held);
+    return masked;
   }
 
   #takeWaiting(): Span[] {
