@@ -207,7 +207,9 @@ export class SqlTokenizer {
     if (end === undefined || (next === undefined && !this.#final)) {
       return undefined;
     }
-    const word = this.slice(start, end).toString("latin1").toLowerCase();
+    // Without a view in between: texts may have words by the million.
+    const window = this.#window;
+    const word = window.toString("latin1", start - this.#base, end - this.#base).toLowerCase();
     if (next === quote && isStringPrefix(word)) {
       return this.#start("string", start, end + 1, word === "e" ? "escape" : this.#plain);
     }
