@@ -1,6 +1,6 @@
 // Services: CI jobs with a key or a token of their CI come in under a name of the configuration (invariants 2 and 5), and nobody else does.
 
-import { generateKeyPairSync, randomUUID, sign as signBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes, randomUUID, sign as signBytes } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -8,6 +8,8 @@ import {
   type IdentityServer,
   startIdentityServer,
 } from "../../packages/server/src/identity/identity-fixture.ts";
+import { UsedProofs } from "../../packages/server/src/identity/proof.ts";
+import { Services } from "../../packages/server/src/identity/services.ts";
 import { TestDevice } from "./device.ts";
 
 const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -190,4 +192,22 @@ test("a disabled service is out, and a service gets neither groups nor a passwor
   expect((await withKey(assertion())).status).toBe(400);
   await expect(server.people.setGroups("nightly", ["admins"], "test")).rejects.toThrow("a service");
   await expect(server.people.renewLink("nightly", "test")).rejects.toThrow("a service");
+});
+
+test("a service that the configuration no longer names is disabled, so that its token is worth nothing and its grants end", async () => {
+  const { body } = await withKey(assertion());
+  const token = String(body["access_token"]);
+  const { store, people } = server;
+  const clock = { now: () => Date.now() };
+  await new Services({
+    ...{ store, people, clock, usedProofs: new UsedProofs(store, clock) },
+    random: { bytes: (count) => randomBytes(count) },
+    journal: { record: () => 0 },
+    identity: { services: {} },
+  }).synchronise();
+  expect((await people.get("nightly")).disabled).toBe(true);
+  expect((await device.call(token)).status).toBe(403);
+  expect(server.events).toContainEqual(
+    expect.objectContaining({ kind: "person.disabled", person: "nightly", by: "configuration" }),
+  );
 });

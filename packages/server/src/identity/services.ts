@@ -6,10 +6,9 @@ import { JitdbError } from "@jitdb/shared/errors";
 import { type Clock, createPersonId, type PersonId, type Random } from "@jitdb/shared/ids";
 import { createRemoteJWKSet, customFetch, decodeJwt, errors, jwtVerify } from "jose";
 import type { Journal } from "../audit/journal.ts";
-import type { Bus } from "../bus.ts";
 import type { IdentityConfig, ServiceConfig } from "../config/identity.ts";
 import type { Store } from "../store/store.ts";
-import { endLoginsOf } from "./oauth/artifacts.ts";
+import type { People } from "./people.ts";
 import type { UsedProofs } from "./proof.ts";
 
 /** Asymmetric ones only. SECURITY: with HS256, a public key would be a secret that everybody knows. */
@@ -25,10 +24,10 @@ export interface ServicesOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly random: Random;
-  readonly bus: Bus;
   readonly journal: Pick<Journal, "record">;
   readonly usedProofs: UsedProofs;
   readonly identity: IdentityConfig;
+  readonly people: Pick<People, "disable">;
 }
 
 type TokenRule = NonNullable<ServiceConfig["tokens"]>;
@@ -42,11 +41,12 @@ export class Services {
   }
 
   /**
-   * Makes the accounts of the configuration's services, and ends the logins of those that it no longer names.
+   * Makes the accounts of the configuration's services, and disables those that it no longer names: their grants end, too.
+   * One that comes back stays disabled until somebody enables it.
    * @throws JitdbError `config.invalid` where a person has a service's name
    */
   async synchronise(): Promise<void> {
-    const { store, clock, random, bus, identity } = this.#options;
+    const { store, clock, random, identity, people } = this.#options;
     const names = Object.keys(identity.services);
     const gone = await store.transaction(async (tx) => {
       for (const name of names) {
@@ -65,24 +65,24 @@ export class Services {
           .onConflict((conflict) => conflict.column("name").doNothing())
           .execute();
       }
-      const people = await tx.selectFrom("people").select(["id", "name", "kind"]).execute();
+      const accounts = await tx
+        .selectFrom("people")
+        .select(["name", "kind", "disabled_at"])
+        .execute();
       // SECURITY: a service with a person's name would ask, and decide, as that person.
-      const taken = people.find(({ name, kind }) => kind !== "service" && names.includes(name));
+      const taken = accounts.find(({ name, kind }) => kind !== "service" && names.includes(name));
       if (taken !== undefined) {
         throw new JitdbError("config.invalid", `The service ${taken.name} has a person's name.`, {
           hint: "Give the service another name below identity.services.",
         });
       }
-      const removed = people.filter(
-        ({ name, kind }) => kind === "service" && !names.includes(name),
+      return accounts.filter(
+        ({ name, kind, disabled_at }) =>
+          kind === "service" && disabled_at === null && !names.includes(name),
       );
-      for (const { id } of removed) {
-        await endLoginsOf(tx, id);
-      }
-      return removed;
     });
-    for (const { id } of gone) {
-      bus.emit({ type: "person", id });
+    for (const { name } of gone) {
+      await people.disable(name, "configuration");
     }
   }
 
