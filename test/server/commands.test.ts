@@ -1,7 +1,9 @@
 // The commands of jitdb-server as child processes in throwaway folders.
 
+import { createHmac } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer as createHttpServer, type IncomingMessage } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -245,5 +247,53 @@ describe("the command line", () => {
   it("tells its version", async () => {
     const { exitCode, stdout } = await run(["--version"]);
     expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+$/)]);
+  });
+});
+
+describe("webhooks test", () => {
+  it("sends a signed message, says whether it was taken, and names the webhooks that there are", async () => {
+    await initialise("--admin", "root.admin");
+    const key = Buffer.alloc(32, 7);
+    let status = 204;
+    const requests: { readonly headers: IncomingMessage["headers"]; readonly body: string }[] = [];
+    const receiver = createHttpServer(async (request, response) => {
+      const body = Buffer.concat(await request.toArray()).toString();
+      requests.push({ headers: request.headers, body });
+      response.writeHead(status).end();
+    });
+    await new Promise<void>((done) => receiver.listen(0, "127.0.0.1", done));
+    try {
+      const { port } = receiver.address() as AddressInfo;
+      const file = join(folder, "jitdb.yaml");
+      const written = (await readFile(file, "utf8")).replace(/^webhooks:.*$/m, "");
+      const secret = `whsec_${key.toString("base64")}`;
+      await writeFile(join(folder, "tickets.key"), secret, { mode: 0o600 });
+      const webhook = `{ url: "http://127.0.0.1:${port}/", secret: "$\{file:tickets.key}" }`;
+      const section = `webhooks:\n  tickets: ${webhook}\n`;
+      await writeFile(file, `${written}\n${section}`);
+
+      const taken = await run(["webhooks", "test", "tickets"]);
+      expect(taken.stderr).toMatch(/^tickets took the message msg_\w+\.$/);
+      expect(taken.exitCode).toBe(0);
+      const [{ headers, body } = { headers: {}, body: "" }] = requests;
+      expect(JSON.parse(body)).toMatchObject({ type: "webhook.test" });
+      const { "webhook-id": id, "webhook-timestamp": timestamp } = headers;
+      const signature = createHmac("sha256", key)
+        .update(`${id}.${timestamp}.${body}`)
+        .digest("base64");
+      expect(headers["webhook-signature"]).toBe(`v1,${signature}`);
+
+      status = 503;
+      const refused = await run(["webhooks", "test", "tickets"]);
+      expect(refused.exitCode).not.toBe(0);
+      expect(refused.stderr).toContain("The message did not arrive");
+      expect(refused.stderr).not.toContain(secret);
+
+      const unknown = await run(["webhooks", "test", "chat"]);
+      expect(unknown.exitCode).toBe(2);
+      expect(unknown.stderr).toContain("Known in jitdb.yaml: tickets.");
+    } finally {
+      receiver.close();
+    }
   });
 });

@@ -11,6 +11,7 @@ import { addStart } from "./start.ts";
 import type { Terminal } from "./terminal.ts";
 import { addTry } from "./try.ts";
 import { addUsers } from "./users.ts";
+import { addWebhooks } from "./webhooks.ts";
 
 /** Throws commander's CommanderError instead of ending the process. */
 export function createProgram(terminal: Terminal): Command {
@@ -33,5 +34,6 @@ export function createProgram(terminal: Terminal): Command {
   addUsers(program, terminal);
   addDevices(program, terminal);
   addDatabase(program, terminal);
+  addWebhooks(program, terminal);
   return program;
 }

@@ -106,8 +106,9 @@ export class Deliveries {
           ),
         ),
       )
-      // Those that failed before are behind what is new: many of them hold nothing up.
-      .orderBy("next_attempt_at", "desc")
+      // Those that failed before have their turn, too, however much is new.
+      .orderBy("next_attempt_at")
+      .orderBy("id")
       .limit(deliveryLimits.batch)
       .execute();
   }
