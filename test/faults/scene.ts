@@ -137,6 +137,8 @@ export class Scene {
         // The server's log on its console is not what this is about.
         .replaceAll(/^\{"level":.*\n?/gm, "")
         .replaceAll(/\b(?:req|grt|ses)_[a-z0-9]+/g, "<id>")
+        // What the person had before is a matter of the rows that ran before.
+        .replaceAll(/^(?:before|unusual): .*\n/gm, "")
         .replaceAll(/^device: \S+ \(\w+\)/gm, "device: <device>")
         .replaceAll(/(?:-- )?(?<![\w-])[\w-]{43}(?![\w-])/g, "<device>")
         .replaceAll(/\b[A-Z]{4}-[A-Z]{4}\b/g, "<code>")

@@ -5,6 +5,7 @@ import {
   grantList,
   type grantQuery,
   grantView,
+  requestBackground,
   requestList,
   type requestQuery,
   requestView,
@@ -41,6 +42,7 @@ export interface Api {
   databases(): Answer<typeof databaseList>;
   requests(query: Query<typeof requestQuery>): Answer<typeof requestList>;
   request(id: string): Answer<typeof requestView>;
+  requestBackground(id: string): Answer<typeof requestBackground>;
   createRequest(input: NewRequest): Answer<typeof requestView>;
   approve(id: string, input: Approval): Answer<typeof requestView>;
   deny(id: string, input: { readonly reason: string }): Answer<typeof requestView>;
@@ -148,6 +150,10 @@ export class HttpApi implements Api {
 
   request(id: string) {
     return this.#get(`/requests/${encodeURIComponent(id)}`, requestView);
+  }
+
+  requestBackground(id: string) {
+    return this.#get(`/requests/${encodeURIComponent(id)}/background`, requestBackground);
   }
 
   createRequest(input: NewRequest) {

@@ -1,6 +1,6 @@
 // `jitdb approve`: says yes to somebody's request, perhaps for a shorter time.
 
-import type { RequestView } from "@jitdb/shared/api/access";
+import type { RequestBackground, RequestView } from "@jitdb/shared/api/access";
 import { formatDuration, parseDuration } from "@jitdb/shared/duration";
 import { describeApproved } from "../approved.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
@@ -42,7 +42,9 @@ export function parseApprove(args: readonly string[], options: CommandOptions): 
 export async function runApprove(context: Context, options: ApproveOptions): Promise<void> {
   const { terminal } = context;
   const asked = await pickRequest(context, options.id, { scope: "inbox", verb: "approve" });
-  sayWhatIsAsked(terminal, asked, context.clock.now());
+  const now = context.clock.now();
+  sayWhatIsAsked(terminal, asked, now);
+  sayBackground(terminal, asked, await (await context.api()).requestBackground(asked.id), now);
   const { durationSeconds, profile, comment } = options;
   const request = await (await context.api()).approve(asked.id, {
     durationSeconds,
@@ -64,6 +66,36 @@ function sayWhatItCanLeave(terminal: Terminal, { leavesTraces }: RequestView): v
   if (leavesTraces.length > 0) {
     terminal.say(line`traces: this profile can leave some; a grant ${leavesTraces.join(", and ")}`);
   }
+}
+
+/** What the person had before, and what is not as usual. */
+function sayBackground(
+  terminal: Terminal,
+  { person, database, profile }: RequestView,
+  { privileges, lastGrants, unusual }: RequestBackground,
+  now: number,
+): void {
+  if (privileges !== "") {
+    terminal.say(line`may: ${privileges}`);
+  }
+  for (const grant of lastGrants) {
+    const had = `${grant.database} (${grant.profile}) for ${formatDuration(grant.durationSeconds * 1000)}`;
+    const ran = `${counted(grant.statements, "statement")} in ${counted(grant.sessions, "session")}`;
+    terminal.say(line`before: ${had}, ${relative(grant.startsAt, now)}; ${ran}`);
+  }
+  const words = {
+    first_database: `${person}'s first use of ${database}`,
+    first_profile: `${person}'s first use of ${profile} on ${database}`,
+    hour: `at an hour at which ${person} had no access before`,
+    length: `longer than nine in ten of ${person}'s grants`,
+  };
+  if (unusual.length > 0) {
+    terminal.say(line`unusual: ${unusual.map((one) => words[one]).join("; ")}`);
+  }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** What is decided on, so that an approver sees it even when the id came by chat. */

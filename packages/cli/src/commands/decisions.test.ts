@@ -1,10 +1,13 @@
+import type { RequestBackground } from "@jitdb/shared/api/access";
 import { describe, expect, it } from "vitest";
 import type { Api } from "../api.ts";
 import { runWithFakes, sampleGrant, sampleRequest } from "../fakes.ts";
 
 const other = sampleRequest({ id: "req_7k9wx111", person: "carol", reason: "" });
-const inbox = {
+const none: RequestBackground = { privileges: "", lastGrants: [], unusual: [] };
+const inbox: Partial<Api> = {
   requests: () => Promise.resolve({ requests: [sampleRequest(), other], next: null }),
+  requestBackground: () => Promise.resolve(none),
 };
 
 function recordingApi(calls: unknown[], over: Partial<Api> = {}): Partial<Api> {
@@ -53,6 +56,26 @@ describe("jitdb approve", () => {
     const { stderr } = await runWithFakes(["approve", "7k2"], { api });
     expect(stderr).toContain(
       "\ntraces: this profile can leave some; a grant can make objects in app, and can put triggers on other people's tables\n",
+    );
+  });
+
+  it("says what the person had before and what is not as usual, before it is approved", async () => {
+    const grant = { id: "grt_1", profile: "read-only", startsAt: "2026-01-01T00:00:00.000Z" };
+    const background: RequestBackground = {
+      privileges: "read tables and views",
+      lastGrants: [
+        { ...grant, database: "test", durationSeconds: 1800, sessions: 1, statements: 14 },
+      ],
+      unusual: ["first_database", "hour", "length"],
+    };
+    const api = recordingApi([], { requestBackground: () => Promise.resolve(background) });
+    const { stderr } = await runWithFakes(["approve", "7k2"], { api });
+    const [may, before, unusual] = stderr.split("\n").slice(3);
+    expect(may).toBe("may: read tables and views");
+    expect(before).toMatch(/^before: test \(read-only\) for 30m, .+; 14 statements in 1 session$/);
+    expect(unusual).toBe(
+      "unusual: alice's first use of prod-orders; at an hour at which alice had no access before; " +
+        "longer than nine in ten of alice's grants",
     );
   });
 

@@ -54,6 +54,7 @@ describe("jitdb approve", () => {
     const given = { person: "bob", at: instant(0), comment: "" };
     const api = {
       requests: () => Promise.resolve({ requests: [asked], next: null }),
+      requestBackground: () => Promise.resolve({ privileges: "", lastGrants: [], unusual: [] }),
       approve: (id: string, input: unknown) => {
         calls.push([id, input]);
         const approvals = {

@@ -1,6 +1,11 @@
 // Access as the rest of the server uses it: asking, deciding, ending, and what of it a caller may see.
 
-import type { DatabaseView, GrantView, RequestView } from "@jitdb/shared/api/access";
+import type {
+  DatabaseView,
+  GrantView,
+  RequestBackground,
+  RequestView,
+} from "@jitdb/shared/api/access";
 import type { GrantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { RequestId } from "@jitdb/shared/ids";
@@ -16,6 +21,7 @@ import { type GrantQuery, getGrant, listGrants } from "./grants/views.ts";
 import type { Page } from "./paging.ts";
 import { Policies } from "./policy.ts";
 import { type Ask, ask, policyTarget } from "./requests/ask.ts";
+import { backgroundOf } from "./requests/background.ts";
 import { type Approval, approve, deny, withdraw } from "./requests/decide.ts";
 import { lapseDueRequests } from "./requests/lapse.ts";
 import { getRequest, listRequests, type RequestQuery } from "./requests/views.ts";
@@ -151,6 +157,18 @@ export class AccessService {
   async getRequest(caller: Caller, id: string): Promise<RequestView> {
     const { store, clock } = this.#ports;
     return this.#withWays(await getRequest(store.db, clock.now(), caller, id));
+  }
+
+  /** @throws JitdbError `request.unknown` as `getRequest` */
+  async requestBackground(caller: Caller, id: string): Promise<RequestBackground> {
+    const { store, clock, config } = this.#ports;
+    const { canDecide, database, profile } = await this.getRequest(caller, id);
+    const { description = "" } = config.databases.get(database)?.profiles.get(profile) ?? {};
+    // SECURITY: what somebody did elsewhere is for those who have to decide.
+    const background = canDecide
+      ? await backgroundOf(store.db, clock.now(), id)
+      : { lastGrants: [], unusual: [] };
+    return { privileges: description, ...background };
   }
 
   async listRequests(caller: Caller, query: RequestQuery): Promise<Page<RequestView>> {

@@ -93,6 +93,27 @@ export const requestView = z.object({
   canDecide: z.boolean(),
 });
 export type RequestView = z.infer<typeof requestView>;
+/** What those who decide on a request should know of the person; for others the lists are empty. */
+export const requestBackground = z.object({
+  /** What the profile allows, in plain words. */
+  privileges: z.string(),
+  /** Newest first. */
+  lastGrants: z.array(
+    z.object({
+      id: z.string(),
+      database: name,
+      profile: name,
+      startsAt: instant,
+      durationSeconds: z.number().int(),
+      sessions: z.number().int(),
+      statements: z.number().int(),
+    }),
+  ),
+  /** The first use of the database, or of the profile on it; an hour or a length that the person's grants never had. */
+  unusual: z.array(z.enum(["first_database", "first_profile", "hour", "length"])),
+});
+export type RequestBackground = z.infer<typeof requestBackground>;
+
 export const requestList = z.object({
   requests: z.array(requestView),
   next: z.string().nullable(),

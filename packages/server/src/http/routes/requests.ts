@@ -3,6 +3,7 @@
 import {
   approveInput,
   denyInput,
+  requestBackground,
   requestInput,
   requestList,
   requestQuery,
@@ -46,6 +47,12 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
 
   app.get("/requests/:id", { schema: { params: byId, response: answer } }, (request) =>
     access.getRequest(callerOf(request), request.params.id),
+  );
+
+  app.get(
+    "/requests/:id/background",
+    { schema: { params: byId, response: { 200: requestBackground } } },
+    (request) => access.requestBackground(callerOf(request), request.params.id),
   );
 
   app.post(
