@@ -297,3 +297,30 @@ describe("webhooks test", () => {
     }
   });
 });
+
+describe("audit", () => {
+  it("signs where the journal stands, and shows by that that its tail was cut (invariant 26)", async () => {
+    await initialise("--admin", "root.admin");
+    const checkpoint = await run(["audit", "checkpoint"]);
+    expect(checkpoint.exitCode).toBe(0);
+    const kept = join(folder, "kept.jsonl");
+    await writeFile(kept, `${checkpoint.stdout}\n`);
+    const whole = await run(["audit", "verify", "--checkpoints", kept]);
+    expect(whole.stderr).toMatch(
+      /^The journal jrn_\w+ is whole up to record \d+, and agrees with 1 checkpoint\.$/,
+    );
+    expect(whole.exitCode).toBe(0);
+
+    const [segment = ""] = await readdir(join(folder, "data", "journal"));
+    const file = join(folder, "data", "journal", segment);
+    const lines = (await readFile(file, "utf8")).split("\n");
+    await writeFile(file, `${lines.slice(0, -2).join("\n")}\n`);
+    expect((await run(["audit", "verify"])).exitCode).toBe(0);
+    const cut = await run(["audit", "verify", "--checkpoints", kept]);
+    expect(cut.exitCode).not.toBe(0);
+    expect(cut.stderr).toContain("its tail is missing");
+
+    const missing = await run(["audit", "verify", "--checkpoints", "nowhere"]);
+    expect(missing.stderr).toContain("error: The file nowhere cannot be read.");
+  });
+});

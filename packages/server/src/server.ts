@@ -1,6 +1,5 @@
 // The composition root: opens every part in order, hands each the others as ports, and closes them in reverse on every path.
 
-import { hkdfSync } from "node:crypto";
 import { once } from "node:events";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
@@ -12,11 +11,12 @@ import { AuditShipper } from "./audit/search/shipper.ts";
 import { Masker } from "./audit/statements/masker.ts";
 import { loadParsedSecrets } from "./audit/statements/parsed-secrets.ts";
 import { Closers } from "./closers.ts";
-import type { Config, MasterKey } from "./config/config.ts";
+import type { Config } from "./config/config.ts";
 import { type ControlParts, runControlCommand } from "./control/commands.ts";
 import { serveControl } from "./control/socket.ts";
 import { planUser } from "./credentials/ledger.ts";
 import { Credentials } from "./credentials/service.ts";
+import { deriveKey } from "./derive-key.ts";
 import { Endings } from "./endings.ts";
 import { engines } from "./engines/engines.ts";
 import { scramCrypto } from "./engines/postgres/scram-crypto.ts";
@@ -327,13 +327,6 @@ function refusedAddress({ host, port }: Config["listen"], cause: unknown): Jitdb
         cause,
         hint,
       });
-}
-
-/** Keys for other uses than databases (credentials/keys.ts): HKDF, RFC 5869. */
-function deriveKey(master: MasterKey, label: string, bytes: number): Uint8Array {
-  const key = Buffer.from(master.key.reveal(), "base64");
-  const info = JSON.stringify(["jitdb", 1, "server", label]);
-  return new Uint8Array(hkdfSync("sha256", key, new Uint8Array(), info, bytes));
 }
 
 function report(logger: Logger, what: string): (error: unknown) => void {

@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { version } from "../version.ts";
+import { addAudit } from "./audit.ts";
 import { addCheck } from "./check.ts";
 import { addDatabase } from "./database.ts";
 import { addDevices } from "./devices.ts";
@@ -34,6 +35,7 @@ export function createProgram(terminal: Terminal): Command {
   addUsers(program, terminal);
   addDevices(program, terminal);
   addDatabase(program, terminal);
+  addAudit(program, terminal);
   addWebhooks(program, terminal);
   return program;
 }
