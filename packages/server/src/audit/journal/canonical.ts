@@ -13,57 +13,49 @@ const unsafe =
  * `undefined` are left out. Equal values give equal strings, and the string holds no newline.
  */
 export function canonicalJson(value: unknown): string {
-  const json = write(value);
+  // Of a sorted copy, JSON.stringify writes what RFC 8785 asks for: escapes and numbers are ECMAScript's.
+  const json = JSON.stringify(sorted(value));
   // SECURITY: a client's text must not forge what a reader's terminal shows. Newlines, NUL and ESC are escaped already;
   // the rest is escaped here, once for the whole: these characters stand inside of strings only.
   return json.search(unsafe) === -1 ? json : json.replace(unsafe, escapeCharacter);
 }
 
-/** Strings and numbers as RFC 8785 §3.2.2 asks for: ECMAScript's own forms. */
-function write(value: unknown): string {
+function sorted(value: unknown): unknown {
   switch (typeof value) {
     case "string":
-      return JSON.stringify(value);
     case "boolean":
-      return value ? "true" : "false";
+      return value;
     case "number":
       if (!Number.isFinite(value)) {
         throw new RangeError(`A record holds no ${value}.`);
       }
-      return String(value);
+      return value;
     case "object":
       if (value === null) {
-        return "null";
+        return null;
       }
-      return Array.isArray(value) ? `[${Array.from(value, write).join(",")}]` : writeObject(value);
+      return Array.isArray(value) ? value.map(sorted) : sortedObject(value);
     default:
       throw new RangeError(`A record holds no ${typeof value}.`);
   }
 }
 
-function writeObject(value: object): string {
+function sortedObject(value: object): object {
   const fields = value as Record<string, unknown>;
-  const { keys, labels } = sortedKeys(Object.keys(fields));
-  let json = "";
-  for (let index = 0; index < keys.length; index += 1) {
-    const field = fields[keys[index] ?? ""];
+  const copy: Record<string, unknown> = {};
+  for (const key of sortedKeys(Object.keys(fields))) {
+    const field = fields[key];
     if (field !== undefined) {
-      json += (json === "" ? "{" : ",") + labels[index] + write(field);
+      copy[key] = sorted(field);
     }
   }
-  return json === "" ? "{}" : `${json}}`;
-}
-
-/** Keys in their order, and each as it stands in front of its value. */
-interface Order {
-  readonly keys: readonly string[];
-  readonly labels: readonly string[];
+  return copy;
 }
 
 /** The orders of the few sets of keys that come a thousand times a second: sorting costs more than all the rest. */
-const knownOrders = new Map<string, Order>();
+const knownOrders = new Map<string, readonly string[]>();
 
-function sortedKeys(keys: string[]): Order {
+function sortedKeys(keys: string[]): readonly string[] {
   const name = keys.join("\n");
   const known = knownOrders.get(name);
   if (known !== undefined) {
@@ -75,8 +67,7 @@ function sortedKeys(keys: string[]): Order {
     throw new RangeError(`A record holds no field ${strange}.`);
   }
   // The default order compares UTF-16 code units, as RFC 8785 §3.2.3 asks for.
-  keys.sort();
-  const order = { keys, labels: keys.map((key) => `${JSON.stringify(key)}:`) };
+  const order = keys.sort();
   // Some keys are a client's (start-up parameters): they must not fill the memory.
   if (knownOrders.size < 500 && name.length < 1000) {
     knownOrders.set(name, order);
