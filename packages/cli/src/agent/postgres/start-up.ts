@@ -1,7 +1,6 @@
 // What a client says before it is served: encryption requests, its start-up or cancel packet, the proof of the local
 // password. Nothing of this reaches the gateway.
 
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { JitdbError } from "@jitdb/shared/errors";
 import { MessageCollector } from "@jitdb/shared/postgres/decoder";
@@ -99,14 +98,22 @@ async function readChunk(socket: Socket): Promise<Uint8Array> {
     if (socket.readableEnded || socket.destroyed) {
       throw new JitdbError("postgres.protocol", "The client left before it was served.");
     }
-    const settled = new AbortController();
-    const { signal } = settled;
-    const events = ["readable", "end", "close"].map((name) => once(socket, name, { signal }));
-    try {
-      await Promise.race(events);
-    } finally {
-      settled.abort();
-      await Promise.allSettled(events);
-    }
+    await readableOrOver(socket);
   }
+}
+
+/** By plain listeners: an abort signal and three promises for each chunk took a tenth of what a connection costs here. */
+function readableOrOver(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const events = ["readable", "end", "close"];
+    const settle = () => {
+      for (const event of events) {
+        socket.off(event, settle);
+      }
+      resolve();
+    };
+    for (const event of events) {
+      socket.on(event, settle);
+    }
+  });
 }
