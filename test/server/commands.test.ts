@@ -115,6 +115,24 @@ describe("check", () => {
     expect(stdout).toContain("warning: databases: there are no databases.");
   });
 
+  it("ends with 1 where a test case fails, and says where, and what came instead", async () => {
+    await initialise();
+    const file = join(folder, "jitdb.yaml");
+    const database = `{host: localhost, database: orders, admin: {password: "\${file:master.key}"}}`;
+    const config = (await readFile(file, "utf8")).replace(
+      "databases: {}",
+      `databases: {prod: ${database}}`,
+    );
+    const given = "{person: alice, database: prod, profile: read-only, for: 1h}";
+    await writeFile(file, `${config}\ntests: [{given: ${given}, expect: {outcome: automatic}}]\n`);
+    const { exitCode, stdout, stderr } = await run(["check", "--offline"]);
+    expect(stdout).toMatch(
+      /^jitdb\.yaml:\d+:9: tests\[0\], prod: expected automatic; came refused: No policy lets you ask for prod\.$/m,
+    );
+    expect(stderr).toContain("jitdb.yaml is sound. Of its 1 case 1 failed.");
+    expect(exitCode).toBe(1);
+  });
+
   it("prints every problem with its line, and ends with 2", async () => {
     await writeFile(join(folder, "jitdb.yaml"), `listne: x\nmasterKey: \${env:NOPE_KEY}\n`);
     const { exitCode, stdout } = await run(["check", "--offline"]);

@@ -2,6 +2,10 @@
 
 import { exitCodes, toJitdbError } from "@jitdb/shared/errors";
 import type { Command } from "commander";
+import { deadPolicies } from "../access/policies/analysis.ts";
+import { type CaseFailure, failedCases, type PolicyCase } from "../access/policies/cases.ts";
+import { Policies } from "../access/policy.ts";
+import { policyTarget } from "../access/requests/ask.ts";
 import type { Config, DatabaseConfig } from "../config/config.ts";
 import { formatProblem, loadConfig } from "../config/load.ts";
 import type { Problem } from "../credentials/executor.ts";
@@ -24,19 +28,27 @@ export function addCheck(program: Command, terminal: Terminal): void {
     .addOption(configOption())
     .option("--offline", "look at the file only")
     .action(async (options: CheckOptions) => {
-      process.exitCode = (await check(options, terminal)) ? exitCodes.ok : exitCodes.usage;
+      process.exitCode = await check(options, terminal);
     });
 }
 
-/** @returns whether nothing has to be mended */
-async function check(options: CheckOptions, terminal: Terminal): Promise<boolean> {
-  const { config, problems } = loadConfig(options.config);
+/** @returns the exit code: 2 where something has to be mended, 1 where all is sound but cases fail */
+async function check(options: CheckOptions, terminal: Terminal): Promise<number> {
+  const { config, cases, problems } = loadConfig(options.config);
   for (const problem of problems) {
     terminal.print(formatProblem(problem));
   }
   if (config === undefined) {
     terminal.say(`${options.config} has to be mended before databases can be looked at.`);
-    return false;
+    return exitCodes.usage;
+  }
+  const targets = [...config.databases.values()].map(policyTarget);
+  for (const { policy, message } of deadPolicies(config.policies, targets)) {
+    terminal.print(`${options.config}: warning: the policy ${policy} ${message}`);
+  }
+  const failures = runCases(config, cases);
+  for (const failure of failures) {
+    terminal.print(formatProblem({ ...failure, severity: "error", file: options.config, fix: "" }));
   }
   const found = options.offline ? [] : await inspectAll(config);
   for (const { database, severity, message, fix } of found) {
@@ -47,8 +59,24 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<boolean
   const seen = options.offline
     ? "Databases were not looked at."
     : `${count(config.databases.size, "database")} looked at: ${count(errors, "problem")}.`;
-  terminal.say(`${options.config} is sound. ${seen}`);
-  return errors === 0;
+  terminal.say(`${options.config} is sound.${sayCases(cases, failures)} ${seen}`);
+  if (errors > 0) {
+    return exitCodes.usage;
+  }
+  return failures.length > 0 ? exitCodes.internal : exitCodes.ok;
+}
+
+function runCases({ databases, policies }: Config, cases: readonly PolicyCase[]): CaseFailure[] {
+  const targets = [...databases].map(([name, database]) => [name, policyTarget(database)] as const);
+  return failedCases(cases, new Policies(policies), new Map(targets));
+}
+
+function sayCases(cases: readonly PolicyCase[], failures: readonly CaseFailure[]): string {
+  if (cases.length === 0) {
+    return "";
+  }
+  const failed = new Set(failures.map(({ line, column }) => `${line}:${column}`)).size;
+  return ` Of its ${count(cases.length, "case")} ${failed === 0 ? "none" : failed} failed.`;
 }
 
 async function inspectAll(config: Config): Promise<(Problem & { readonly database: string })[]> {

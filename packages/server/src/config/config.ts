@@ -21,6 +21,7 @@ export interface Config {
   readonly installation?: string;
   readonly audit: AuditConfig;
   readonly devices: DevicesConfig;
+  readonly tunnel: TunnelConfig;
   readonly identity: IdentityConfig;
   readonly webhooks: readonly WebhookConfig[];
   readonly databases: ReadonlyMap<string, DatabaseConfig>;
@@ -57,6 +58,18 @@ export interface AuditConfig {
 export interface DevicesConfig {
   /** Who vouches for a new device: an approver, or, on a machine of one's own, the fact that it logged in from loopback. */
   readonly confirm: "approval" | "loopback";
+}
+
+/** How agents are noticed that fall silent, and how long their sessions wait for them. All in milliseconds. */
+export interface TunnelConfig {
+  /** How often an agent is asked for a sign of life. */
+  readonly pingMs: number;
+  /** Silence after a question until its WebSocket counts as lost. */
+  readonly silenceMs: number;
+  /** How long sessions wait for an agent that lost its WebSocket. */
+  readonly parkedMs: number;
+  /** The same for those that run something or have a transaction open; at most as long. */
+  readonly busyMs: number;
 }
 
 export type TlsMode = "disable" | "require" | "verify-ca" | "verify-full";

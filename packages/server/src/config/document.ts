@@ -77,6 +77,12 @@ export class ConfigDocument {
     return this.#find(path).rest.length === 0;
   }
 
+  /** Where the value at `path` begins. */
+  place(path: Path): Pick<ConfigProblem, "line" | "column"> {
+    const { line, col } = this.#lines.linePos(this.#valueOffset(path));
+    return { line, column: col };
+  }
+
   /** Reports at the value of `path`, or, where it is missing, at the nearest key above it. */
   error(path: Path, message: string, fix = ""): void {
     const offset = this.#valueOffset(path);

@@ -62,6 +62,7 @@ describe("a sound configuration", () => {
       dataFolder: join(folder, "data"),
       audit: { durability: "write", maxTextBytes: 16_777_216 },
       devices: { confirm: "approval" },
+      tunnel: { pingMs: 5000, silenceMs: 10_000, parkedMs: 120_000, busyMs: 30_000 },
     });
     const database = config?.databases.get("orders");
     expect(database).toMatchObject({ port: 5432, admin: { user: "jitdb_admin" }, labels: {} });

@@ -6,7 +6,9 @@ import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
 import type { z } from "zod";
+import type { PolicyCase } from "../access/policies/cases.ts";
 import { compileCondition } from "../access/policies/condition.ts";
+import { toCase } from "./cases.ts";
 import { checkServer, checkTogether } from "./checks.ts";
 import type {
   Config,
@@ -15,6 +17,7 @@ import type {
   PolicyApproval,
   PolicyDailyLimit,
   ServerTlsConfig,
+  TunnelConfig,
 } from "./config.ts";
 import { resolveDatabase } from "./databases.ts";
 import { ConfigDocument, type ConfigProblem, type Path } from "./document.ts";
@@ -23,6 +26,7 @@ import { nearest } from "./nearest.ts";
 import { readPlainFile, readSecretFile } from "./references.ts";
 import {
   type ApprovalInput,
+  caseSchema,
   type DatabaseInput,
   databaseSchema,
   type PolicyInput,
@@ -37,6 +41,8 @@ import { toWebhooks } from "./webhooks.ts";
 /** What came of reading a file. `config` is there where no problem is an error. */
 export interface LoadedConfig {
   readonly config: Config | undefined;
+  /** Its `tests:`. */
+  readonly cases: readonly PolicyCase[];
   readonly problems: readonly ConfigProblem[];
   /** SHA-256 (hex) of the file's bytes, before anything was filled in: says which configuration was in force, and no secret. */
   readonly digest: string;
@@ -54,8 +60,9 @@ export function loadConfig(
   const digest = createHash("sha256").update(bytes).digest("hex");
   const folder = resolve(dirname(file));
   const document = new ConfigDocument(file, bytes.toString("utf8"), { folder, environment });
-  const config = readSections(document, folder);
-  return { config: document.failed ? undefined : config, problems: document.problems, digest };
+  const { config, cases } = readSections(document, folder);
+  const { failed, problems } = document;
+  return { config: failed ? undefined : config, cases, problems, digest };
 }
 
 /**
@@ -100,10 +107,13 @@ function unreadable(file: string, cause: unknown): JitdbError {
   });
 }
 
-function readSections(document: ConfigDocument, folder: string): Config | undefined {
+function readSections(
+  document: ConfigDocument,
+  folder: string,
+): Pick<LoadedConfig, "config" | "cases"> {
   // What stands behind a slip of YAML is guesswork.
   if (!document.readable) {
-    return undefined;
+    return { config: undefined, cases: [] };
   }
   const written: unknown = document.toJS();
   const root = read(document, [], rootSchema, written ?? {});
@@ -111,7 +121,26 @@ function readSections(document: ConfigDocument, folder: string): Config | undefi
   const databaseInputs = readDatabases(document, sections["databases"]);
   const policyInputs = readPolicies(document, sections["policies"]);
   checkTogether(document, databaseInputs, outlinePolicies(sections["policies"]));
-  return root && assemble(document, folder, root, databaseInputs, policyInputs);
+  const config = root && assemble(document, folder, root, databaseInputs, policyInputs);
+  return { config, cases: readCases(document, sections["tests"], config) };
+}
+
+/** What cases refer to is checked where all of it could be read. */
+function readCases(
+  document: ConfigDocument,
+  value: unknown,
+  config: Config | undefined,
+): PolicyCase[] {
+  if (value !== undefined && value !== null && !Array.isArray(value)) {
+    document.error(["tests"], "must be a list; each case starts with a dash.");
+    return [];
+  }
+  const items: readonly unknown[] = value ?? [];
+  const known = document.failed ? undefined : config;
+  return items.flatMap((item, index) => {
+    const input = read(document, ["tests", index], caseSchema, item);
+    return input && known ? [toCase(document, index, input, known)] : [];
+  });
 }
 
 function assemble(
@@ -140,6 +169,7 @@ function assemble(
     ...(root.installation !== undefined && { installation: root.installation }),
     audit: root.audit,
     devices: root.devices,
+    tunnel: toTunnel(root.tunnel),
     identity: root.identity,
     webhooks: toWebhooks(root.webhooks),
     databases: new Map(databases.map((database) => [database.name, database])),
@@ -253,6 +283,11 @@ function checkCondition(document: ConfigDocument, path: Path, text: string | und
 /** What policies refer to, also of those that are wrong elsewhere. */
 function outlinePolicies(value: unknown): readonly PolicyOutline[] {
   return Array.isArray(value) ? value.map((item) => policyOutline.parse(item)) : [];
+}
+
+function toTunnel({ ping, silence, park, parkBusy }: RootInput["tunnel"]): TunnelConfig {
+  const busyMs = Math.min(parkBusy, park);
+  return { pingMs: ping, silenceMs: silence, parkedMs: park, busyMs };
 }
 
 /** A policy as the server sees it. */

@@ -7,6 +7,7 @@ import { name } from "@jitdb/shared/api/wire";
 import { parseDuration } from "@jitdb/shared/duration";
 import { Secret } from "@jitdb/shared/secret";
 import { z } from "zod";
+import { caseOutcomes } from "../access/policies/cases.ts";
 import { isZone, weekdays } from "../access/policies/hours.ts";
 import { identitySchema } from "./identity.ts";
 import { webhooksSchema } from "./webhooks.ts";
@@ -69,6 +70,13 @@ const durationMs = z.preprocess(
     }
   }),
 );
+
+function durationWithin(leastSeconds: number, mostSeconds: number) {
+  return durationMs.refine(
+    (ms) => ms >= leastSeconds * 1000 && ms <= mostSeconds * 1000,
+    `must be a duration between ${leastSeconds}s and ${mostSeconds}s.`,
+  );
+}
 
 /** `[::1]:7480`, `127.0.0.1:7480`, `db.internal:7480`. */
 const listen = z.preprocess(
@@ -137,10 +145,17 @@ export const rootSchema = section({
   devices: z
     .strictObject({ confirm: oneOf(["approval", "loopback"]).default("approval") })
     .default({ confirm: "approval" }),
+  tunnel: section({
+    ping: durationWithin(1, 60).default(5000),
+    silence: durationWithin(1, 600).default(10_000),
+    park: durationWithin(1, 3600).default(120_000),
+    parkBusy: durationWithin(1, 3600).default(30_000),
+  }).default({ ping: 5000, silence: 10_000, park: 120_000, parkBusy: 30_000 }),
   identity: identitySchema,
   webhooks: webhooksSchema,
   databases: z.unknown().optional(),
   policies: z.unknown().optional(),
+  tests: z.unknown().optional(),
 });
 export type RootInput = z.infer<typeof rootSchema>;
 
@@ -291,6 +306,51 @@ export const policySchema = section({
   }).optional(),
 });
 export type PolicyInput = z.infer<typeof policySchema>;
+
+const instantMs = z.preprocess(
+  reveal,
+  line.transform((value, context) => {
+    const at = /T.*(?:Z|[+-]\d\d:\d\d)$/.test(value) ? Date.parse(value) : Number.NaN;
+    if (Number.isNaN(at)) {
+      context.addIssue("must be a moment with its zone, such as 2026-11-24T22:00:00Z.");
+      return z.NEVER;
+    }
+    return at;
+  }),
+);
+
+/** One of `tests:`: a request, and what the policies have to say to it. */
+export const caseSchema = section({
+  name: text.optional(),
+  given: section({
+    person: name.optional(),
+    service: name.optional(),
+    groups: list(name, "groups").default([]),
+    database: text.optional(),
+    labels: labels.optional(),
+    profile: text,
+    for: durationMs,
+    reason: text.default(""),
+    at: instantMs.optional(),
+    device: oneOf(["confirmed", "new"]).default("confirmed"),
+    breakGlass: z.boolean("must be true or false.").default(false),
+  })
+    .refine(
+      ({ person, service }) => (person === undefined) !== (service === undefined),
+      "must name either a person or a service.",
+    )
+    .refine(
+      ({ database, labels: wanted }) => (database === undefined) !== (wanted === undefined),
+      "must name either a database or labels.",
+    ),
+  expect: section({
+    outcome: oneOf(caseOutcomes),
+    rule: text.optional(),
+    approvers: list(section(approvers), "stages").optional(),
+    maxDuration: durationMs.optional(),
+  }),
+});
+export type CaseInput = z.infer<typeof caseSchema>;
 
 /** The parts of a policy that refer to something else, read from any value: what does not fit is left out, as policySchema reports it. */
 const texts = z.array(z.string().catch("")).catch([]);

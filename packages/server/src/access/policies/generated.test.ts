@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Policy } from "../../config/config.ts";
 import { Policies, type PolicyQuestion } from "../policy.ts";
+import { deadPolicies } from "./analysis.ts";
 import { weekdays } from "./hours.ts";
 
 const minute = 60_000;
@@ -181,4 +182,27 @@ test("the engine and a naive evaluator decide 800 generated requests alike", () 
     "reason_missing",
     "reason_pattern",
   ]);
+});
+
+const everyTarget = ["prod-orders", "prod-users", "staging"].flatMap((name) =>
+  [{}, { tier: "gold" }].map((labels) => ({
+    name,
+    labels,
+    profiles: ["read-only", "read-write", "admin"],
+  })),
+);
+
+test("the naive evaluator never gets to a policy that is reported to decide nothing", () => {
+  const seen = new Set<string>();
+  fc.assert(
+    fc.property(policies, question, (rules, asked) => {
+      const [named = ""] = naive(rules, asked).split(": ");
+      for (const { policy, message } of deadPolicies(rules, everyTarget)) {
+        seen.add(message.slice(0, 5));
+        expect(named.split(" ")).not.toContain(policy);
+      }
+    }),
+    { numRuns: 600, seed: 7 },
+  );
+  expect([...seen].sort()).toEqual(["can n", "never"]);
 });

@@ -5,7 +5,7 @@ import { JitdbError } from "@jitdb/shared/errors";
 import { createRequestId } from "@jitdb/shared/ids";
 import type { DatabaseConfig, Policy } from "../../config/config.ts";
 import { nearest } from "../../config/nearest.ts";
-import { administrators, type Caller } from "../../identity/caller.ts";
+import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { grantRequest } from "../grants/start.ts";
 import { refusalError } from "../policies/refusal.ts";
@@ -15,7 +15,7 @@ import { refuseOverDailyLimit } from "./daily-limit.ts";
 import { requestDigest } from "./digest.ts";
 import { lapseDueRequests } from "./lapse.ts";
 import { type AskedRequest, type RequestRow, requestSubject, selectRequests } from "./row.ts";
-import { stageColumns, stagesOfRule } from "./stages.ts";
+import { stageColumns, stagesOfRequest } from "./stages.ts";
 
 /** How many requests of one person may wait at a time. */
 export const maxPendingRequests = 50;
@@ -64,10 +64,7 @@ export async function ask(
   if (breakGlass) {
     requireFreshLogin({ authenticatedAt }, policy.stepUpMs, change.now);
   }
-  const wanted = stagesOfRule(policy.approval);
-  // SECURITY: a phished login is an unconfirmed device: no policy answers it by itself.
-  const vouching = deviceConfirmed ? [] : [{ count: 1, groups: [administrators] }];
-  const stages = wanted.length > 0 ? wanted : vouching;
+  const stages = stagesOfRequest(policy.approval, deviceConfirmed);
   const asked = {
     person_id: caller.personId,
     device_id: caller.deviceId,

@@ -1,6 +1,7 @@
 // The stages of a request's approval: who decides now, and what is still missing. Pure.
 
 import type { PolicyApproval, PolicyStage } from "../../config/config.ts";
+import { administrators } from "../../identity/caller.ts";
 import type { RequestRow } from "./row.ts";
 
 /** The stages of a rule, in order; none: nobody has to approve. */
@@ -13,6 +14,18 @@ export function stagesOfRule(approval: PolicyApproval): readonly PolicyStage[] {
     case "stages":
       return approval.stages;
   }
+}
+
+/**
+ * The stages that a request has to go through.
+ * SECURITY: a phished login is an unconfirmed device: no policy answers it by itself.
+ */
+export function stagesOfRequest(
+  approval: PolicyApproval,
+  deviceConfirmed: boolean,
+): readonly PolicyStage[] {
+  const wanted = stagesOfRule(approval);
+  return wanted.length > 0 || deviceConfirmed ? wanted : [{ count: 1, groups: [administrators] }];
 }
 
 /** The columns of `requests` that hold stages. */
