@@ -409,7 +409,8 @@ describe("a login to a server that is no honest PostgreSQL (invariants 13, 17)",
     const port = await fake([() => Buffer.from("SEvil")]);
     const rig = await rigFor(postgres, { port, tls: { mode: "require" } });
     await expect(open(rig)).rejects.toMatchObject({ code: "database.misconfigured" });
-    expect(received).toHaveLength(1);
+    // On each connection, made ahead or not: the request for TLS, and nothing behind it.
+    expect(new Set(received).size).toBe(1);
   });
 
   test("is refused when it declines TLS", async () => {
@@ -418,7 +419,8 @@ describe("a login to a server that is no honest PostgreSQL (invariants 13, 17)",
       tls: { mode: "require" },
     });
     await expect(open(rig)).rejects.toMatchObject({ code: "database.misconfigured" });
-    expect(received).toHaveLength(1);
+    // On each connection, made ahead or not: the request for TLS, and nothing behind it.
+    expect(new Set(received).size).toBe(1);
   });
 
   test("is given up when the client leaves while it hangs", async () => {

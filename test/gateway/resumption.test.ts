@@ -3,7 +3,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { minute } from "../../packages/server/src/access/access-fixture.ts";
 import { gatewayLimits } from "../../packages/server/src/gateway/limits.ts";
-import type { DeviceId } from "../../packages/shared/src/ids.ts";
+import { JitdbError } from "../../packages/shared/src/errors.ts";
+import type { DeviceId, GrantId } from "../../packages/shared/src/ids.ts";
 import { encodeQuery } from "../../packages/shared/src/postgres/encoder.ts";
 import { backendMessages } from "../../packages/shared/src/postgres/messages.ts";
 import { Secret } from "../../packages/shared/src/secret.ts";
@@ -189,6 +190,38 @@ describe("a tunnel that lost its WebSocket", () => {
     expect(await rig.recorded("session.closed")).toMatchObject([{ end: "person_disabled" }]);
     await resume();
     expect(agent.lost).toBe(1);
+  });
+
+  test("ends at once when its device's login is revoked, and learns it (invariant 4)", async () => {
+    await loseIt();
+    const { deviceId } = rig.access.caller("alice");
+    expect(await rig.gateway.endDevice(deviceId, "The device was lost.")).toBe(1);
+    expect(await rig.recorded("session.closed")).toMatchObject([{ end: "person_disabled" }]);
+    await resume();
+    expect(agent.lost).toBe(1);
+  });
+
+  test("learns that its grant was revoked meanwhile; other grants go on", async () => {
+    const other = await WireClient.open(agent, await rig.grant("alice"));
+    await client.query("begin");
+    await loseIt();
+    const revoked = new JitdbError("grant.revoked", "The grant was revoked.");
+    expect(await rig.gateway.endGrant(grant as GrantId, "revoked", revoked)).toBe(1);
+    expect(await rig.recorded("session.closed")).toMatchObject([{ end: "revoked" }]);
+    await resume();
+    expect((await client.lastError())?.code ?? (await client.stream.untilEnded())?.code).toMatch(
+      /57P01|grant\.revoked/,
+    );
+    expect((await other.query("select 'on'")).rows).toEqual([["on"]]);
+  });
+
+  test("is listed as parked while it waits, and no longer", async () => {
+    const [session] = rig.gateway.sessions();
+    expect(rig.gateway.parkedSessions()).toEqual(new Set());
+    await loseIt();
+    expect(rig.gateway.parkedSessions()).toEqual(new Set([session?.id]));
+    await resume();
+    expect(rig.gateway.parkedSessions()).toEqual(new Set());
   });
 
   test("says goodbye where it means it: nothing is kept then", async () => {

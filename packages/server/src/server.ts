@@ -21,6 +21,7 @@ import { Endings } from "./endings.ts";
 import { engines } from "./engines/engines.ts";
 import { scramCrypto } from "./engines/postgres/scram-crypto.ts";
 import { Gateway } from "./gateway/gateway.ts";
+import { limitsOf } from "./gateway/limits.ts";
 import { createApp } from "./http/app.ts";
 import { TrustedProxies } from "./http/proxies.ts";
 import { Events, eventLimits } from "./http/websockets/events.ts";
@@ -121,6 +122,7 @@ async function open(
     ...state,
     config,
     access,
+    gateway,
     vouching,
     authenticator,
     login,
@@ -217,20 +219,23 @@ async function openGateway(
       isDraining: (grantId) => gateway.isDraining(grantId),
     },
   });
-  const gateway = new Gateway({
-    ...state,
-    ...ports,
-    log,
-    config,
-    engines,
-    masker: new Masker(
-      deriveKey(config.masterKey, "masked secrets", 32),
-      await loadParsedSecrets(),
-    ),
-    maxTextBytes: config.audit.maxTextBytes,
-    authenticator,
-    credentials,
-  });
+  const gateway = new Gateway(
+    {
+      ...state,
+      ...ports,
+      log,
+      config,
+      engines,
+      masker: new Masker(
+        deriveKey(config.masterKey, "masked secrets", 32),
+        await loadParsedSecrets(),
+      ),
+      maxTextBytes: config.audit.maxTextBytes,
+      authenticator,
+      credentials,
+    },
+    limitsOf(config.tunnel),
+  );
   await gateway.reconcile();
   closers.add(() => credentials.stop());
   await credentials.start();

@@ -15,6 +15,7 @@ const session = {
   closedAt: null,
   end: null,
   statements: 3,
+  parked: false,
 };
 
 interface Row {

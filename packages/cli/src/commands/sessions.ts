@@ -85,6 +85,8 @@ function sessionColumns(now: number): Column<SessionView>[] {
   ];
 }
 
-function stateOf({ closedAt, end }: SessionView): string {
-  return closedAt === null ? "open" : (end ?? "closed");
+/** `parked`: the agent has lost the network, and the server keeps the session for it. */
+function stateOf({ closedAt, end, parked }: SessionView): string {
+  const open = parked ? "parked" : "open";
+  return closedAt === null ? open : (end ?? "closed");
 }

@@ -51,6 +51,18 @@ export interface Sessions {
    * SECURITY: messages name neither host nor admin; that is in `detail` and `cause`, for the log (invariant 18).
    */
   open(request: SessionRequest): Promise<Session>;
+  /**
+   * Keeps a connection ready for the next login to each of these databases, and for no others. To be called with the whole list
+   * whenever it may have changed, and now and then besides: what could not be made is tried again then. Never throws.
+   */
+  keepReady(expected: readonly ExpectedDatabase[]): void;
+}
+
+/** A database that somebody may connect to soon. */
+export interface ExpectedDatabase {
+  readonly database: DatabaseConfig;
+  /** Whether its limit of connections has room for one that nobody uses yet. */
+  hasRoom(): boolean;
 }
 
 export interface SessionRequest {

@@ -4,6 +4,7 @@ import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock, DeviceId, GrantId, PersonId, Random } from "@jitdb/shared/ids";
 import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { Logger } from "pino";
+import { databasesInReach } from "../access/grants/running.ts";
 import type { Journal } from "../audit/journal.ts";
 import type { SessionEnd } from "../audit/record.ts";
 import type { Masker } from "../audit/statements/masker.ts";
@@ -18,6 +19,7 @@ import { type GatewayLimits, gatewayLimits } from "./limits.ts";
 import { Canceller } from "./sessions/cancel.ts";
 import { type LiveSession, LiveSessions, type SessionPlace } from "./sessions/live-sessions.ts";
 import { type GrantUser, SessionOpener } from "./sessions/open-session.ts";
+import { Readiness } from "./sessions/readiness.ts";
 import { SessionRows } from "./sessions/session-rows.ts";
 import { ExpiryNotices } from "./tunnels/expiry-notices.ts";
 import { Parking } from "./tunnels/parking.ts";
@@ -52,6 +54,7 @@ export class Gateway {
   readonly #parking: Parking;
   readonly #rows: SessionRows;
   readonly #notices: ExpiryNotices;
+  readonly #readiness: Readiness;
   readonly #tunnelPorts: TunnelPorts;
   #ticks: NodeJS.Timeout | undefined;
   /** Why nothing is accepted any more. */
@@ -74,6 +77,14 @@ export class Gateway {
       limits,
       live: this.#live,
       rows: this.#rows,
+    });
+    this.#readiness = new Readiness({
+      databases: ports.config.databases,
+      engines,
+      live: this.#live,
+      people: () => new Set(this.#connected().map(({ caller }) => caller.personId)),
+      inReach: (people) => databasesInReach(ports.store, ports.clock.now(), people),
+      log: ports.log,
     });
     const canceller = new Canceller({ ...ports, live: this.#live }, opener);
     this.#tunnelPorts = {
@@ -101,7 +112,9 @@ export class Gateway {
     void tunnel.gone.then(() => this.#tunnels.delete(tunnel));
     if (this.#stopping !== undefined) {
       tunnel.close(this.#stopping);
+      return;
     }
+    void this.#readiness.look();
   }
 
   /**
@@ -153,6 +166,14 @@ export class Gateway {
     return this.#live.all().flatMap(({ live }) => live ?? []);
   }
 
+  /** Ids of the sessions whose agents have lost the network and may come back. */
+  parkedSessions(): ReadonlySet<string> {
+    const parked = [...this.#tunnels].filter((tunnel) => tunnel.isParked);
+    return new Set(
+      parked.flatMap(({ streams }) => [...streams].flatMap(({ sessionId }) => sessionId ?? [])),
+    );
+  }
+
   /**
    * Process ids of a database's backends that are ours. To tell strangers from them: list the database's backends first,
    * then await `loginsSettled`, then ask here. A backend that was on the list belongs to a login that had begun by then,
@@ -175,6 +196,7 @@ export class Gateway {
     });
     this.#stopping = error;
     clearInterval(this.#ticks);
+    this.#readiness.close();
     const sessions = endAll(this.#live.all(), "server_stopped", error);
     const tunnels = [...this.#tunnels];
     for (const tunnel of tunnels) {
@@ -183,6 +205,10 @@ export class Gateway {
     await sessions;
     await Promise.all(tunnels.map(({ gone }) => gone));
     await this.#rows.drain();
+  }
+
+  #connected(): Tunnel[] {
+    return [...this.#tunnels].filter((tunnel) => !tunnel.isParked);
   }
 
   async #endCallers(isMeant: (caller: Caller) => boolean, error: JitdbError): Promise<number> {
@@ -219,6 +245,7 @@ export class Gateway {
       }
       this.#parking.tick();
       this.#notices.tick();
+      this.#readiness.tick();
     } catch (error) {
       this.#ports.log.error({ err: toJitdbError(error) }, "a look for ended grants failed");
     }

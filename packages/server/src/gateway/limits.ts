@@ -1,5 +1,6 @@
 // Every limit of the gateway.
 
+import type { TunnelConfig } from "../config/config.ts";
 import type { Rate } from "../rate-limit.ts";
 import type { ParkingLimits } from "./tunnels/parking.ts";
 import type { TunnelEndOptions } from "./tunnels/tunnel-end.ts";
@@ -47,3 +48,13 @@ export const gatewayLimits: GatewayLimits = {
   userRetries: 25,
   ownedAfterMs: 1000,
 };
+
+/** With what the configuration says of agents that fall silent; without it, the limits above. */
+export function limitsOf({ pingMs, silenceMs, parkedMs, busyMs }: TunnelConfig): GatewayLimits {
+  const { tunnel, parking } = gatewayLimits;
+  return {
+    ...gatewayLimits,
+    tunnel: { ...tunnel, pingIntervalMs: pingMs, silenceMs },
+    parking: { ...parking, parkedMs, busyMs },
+  };
+}

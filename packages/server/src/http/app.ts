@@ -11,6 +11,7 @@ import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod
 import type { AccessService } from "../access/service.ts";
 import type { Journal } from "../audit/journal.ts";
 import type { Config } from "../config/config.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import type { Authenticator } from "../identity/authenticator.ts";
 import type { Vouching } from "../identity/vouching.ts";
 import type { Store } from "../store/store.ts";
@@ -49,6 +50,7 @@ export interface AppPorts {
   readonly vouching: Vouching;
   readonly store: Pick<Store, "db">;
   readonly journal: Pick<Journal, "id" | "failed">;
+  readonly gateway: Pick<Gateway, "parkedSessions">;
   /** Mounts login: the authorization server and its pages. */
   readonly login: (app: FastifyInstance) => Promise<void>;
 }

@@ -16,6 +16,8 @@ export const sessionView = z.object({
   closedAt: instant.nullable(),
   end: z.string().nullable(),
   statements: z.number().int(),
+  /** Its agent has lost the network, and the session waits for it to come back. */
+  parked: z.boolean().default(false),
 });
 export type SessionView = z.infer<typeof sessionView>;
 export const sessionList = z.object({

@@ -30,6 +30,7 @@ export class StreamEnd implements SessionClient {
   readonly #tunnel: StreamCarrier;
   readonly #departure = new AbortController();
   #user: StreamUser | undefined;
+  #sessionId: string | undefined;
   #hasCredit = true;
   #isWaiting = false;
 
@@ -43,6 +44,11 @@ export class StreamEnd implements SessionClient {
     return this.#departure.signal;
   }
 
+  /** Of the session that it was opened for. */
+  get sessionId(): string | undefined {
+    return this.#sessionId;
+  }
+
   /** Whether something runs for it, or a transaction is open: locks that others wait for. */
   get isBusy(): boolean {
     return this.#user?.isAtRest === false;
@@ -51,6 +57,7 @@ export class StreamEnd implements SessionClient {
   /** Accepts the stream; `user` hears from now on what it brings. */
   opened(sessionId: string, user?: StreamUser): void {
     this.#user = user;
+    this.#sessionId = sessionId;
     this.#tunnel.session.opened(this.#id, { session: sessionId });
     this.#tunnel.schedule();
   }

@@ -12,7 +12,10 @@ import type { Tables } from "../../store/tables.ts";
 import type { AppPorts } from "../app.ts";
 import { callerOf } from "../authentication.ts";
 
-export function sessionRoutes(api: FastifyInstance, { store }: Pick<AppPorts, "store">): void {
+export function sessionRoutes(
+  api: FastifyInstance,
+  { store, gateway }: Pick<AppPorts, "store" | "gateway">,
+): void {
   api
     .withTypeProvider<ZodTypeProvider>()
     .get(
@@ -20,7 +23,8 @@ export function sessionRoutes(api: FastifyInstance, { store }: Pick<AppPorts, "s
       { schema: { querystring: sessionQuery, response: { 200: sessionList } } },
       async (request) => {
         const { rows, next } = await listSessions(store.db, callerOf(request), request.query);
-        return { sessions: [...rows], next };
+        const parked = gateway.parkedSessions();
+        return { sessions: rows.map((row) => toView(row, parked.has(row.id))), next };
       },
     );
 }
@@ -29,7 +33,7 @@ async function listSessions(
   db: Store["db"],
   caller: Caller,
   { scope, open, grant, limit, after }: z.output<typeof sessionQuery>,
-): Promise<Page<SessionView>> {
+): Promise<Page<NamedRow>> {
   let query = db
     .selectFrom("sessions")
     .innerJoin("people", "people.id", "sessions.person_id")
@@ -52,13 +56,14 @@ async function listSessions(
     query = query.where(sql<boolean>`(sessions.opened_at, sessions.id) < (${at}, ${id})`);
   }
   const rows = await query.execute();
-  const page = pageOf(rows, limit, (row) => ({ at: row.opened_at, id: row.id }));
-  return { rows: page.rows.map(toView), next: page.next };
+  return pageOf(rows, limit, (row) => ({ at: row.opened_at, id: row.id }));
 }
 
 type SessionRow = Selectable<Tables["sessions"]>;
 
-function toView(row: SessionRow & { readonly person_name: string }): SessionView {
+type NamedRow = SessionRow & { readonly person_name: string };
+
+function toView(row: NamedRow, parked: boolean): SessionView {
   return {
     id: row.id,
     grantId: row.grant_id,
@@ -72,5 +77,6 @@ function toView(row: SessionRow & { readonly person_name: string }): SessionView
     closedAt: row.closed_at === null ? null : new Date(row.closed_at).toISOString(),
     end: row.end,
     statements: row.statements,
+    parked: parked && row.closed_at === null,
   };
 }

@@ -23,7 +23,7 @@ export interface Connection {
   read(take: (bytes: Uint8Array) => void): void;
 }
 
-type Target = Pick<DatabaseConfig, "name" | "host" | "port" | "tls">;
+export type Target = Pick<DatabaseConfig, "name" | "host" | "port" | "tls">;
 
 /**
  * Connects. TLS is for TCP alone, as in libpq: a Unix socket does not leave the host.

@@ -69,9 +69,12 @@ export interface LoggedIn {
   readonly rest: Uint8Array;
 }
 
-/** @throws JitdbError as {@link import("../../engine.ts").Sessions.open} */
-export async function logIn(login: Login): Promise<LoggedIn> {
-  const connection = await connectToServer(login.database, login.signal);
+/**
+ * @param ready a connection that was made ahead, closed here if the login fails; absent: one is made
+ * @throws JitdbError as {@link import("../../engine.ts").Sessions.open}
+ */
+export async function logIn(login: Login, ready?: Connection): Promise<LoggedIn> {
+  const connection = ready ?? (await connectToServer(login.database, login.signal));
   const { socket } = connection;
   try {
     return await new Conversation(login, connection).run();

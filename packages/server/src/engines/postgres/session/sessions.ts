@@ -1,15 +1,23 @@
 // Opens sessions: the client's start-up is checked, the login made, and the relay put together.
 
+import { JitdbError } from "@jitdb/shared/errors";
 import {
   encodeAuthenticationOk,
   encodeNegotiateProtocolVersion,
 } from "@jitdb/shared/postgres/encoder";
 import { decodeText } from "@jitdb/shared/postgres/reader";
 import { newestProtocolVersion } from "@jitdb/shared/postgres/startup";
-import type { Session, SessionPorts, SessionRequest, Sessions } from "../../engine.ts";
+import type {
+  ExpectedDatabase,
+  Session,
+  SessionPorts,
+  SessionRequest,
+  Sessions,
+} from "../../engine.ts";
 import { Observer } from "../observer/observer.ts";
 import { FunctionNames } from "./function-names.ts";
-import { logIn } from "./login.ts";
+import { type LoggedIn, type Login, logIn } from "./login.ts";
+import { ReadyConnections } from "./ready-connections.ts";
 import { Relay } from "./relay.ts";
 import { ScramKeyCache } from "./scram-keys.ts";
 import { readStartUp, type StartUp } from "./start-up.ts";
@@ -20,6 +28,7 @@ const loginDeadlineMs = 10_000;
 export class PostgresSessions implements Sessions {
   readonly #ports: SessionPorts;
   readonly #keys = new ScramKeyCache();
+  readonly #ready = new ReadyConnections();
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
@@ -34,7 +43,7 @@ export class PostgresSessions implements Sessions {
     const { database, user, signal } = request;
     const startUp = readStartUp(request.startup, database);
     const { settings } = startUp;
-    const loggedIn = await logIn({
+    const loggedIn = await this.#logIn({
       database,
       user,
       version: Math.min(startUp.version, newestProtocolVersion),
@@ -77,6 +86,27 @@ export class PostgresSessions implements Sessions {
       now: () => clock.now(),
     });
     return new Relay({ request, ports: this.#ports, login, observer, parameters });
+  }
+
+  keepReady(expected: readonly ExpectedDatabase[]): void {
+    this.#ready.keep(expected);
+  }
+
+  /** The server may have left a connection that was ready a moment ago: then it is tried once more over a fresh one. */
+  async #logIn(login: Login): Promise<LoggedIn> {
+    const ready = await this.#ready.take(login.database);
+    if (ready === undefined) {
+      return await logIn(login);
+    }
+    try {
+      return await logIn(login, ready);
+    } catch (error) {
+      const isLost = error instanceof JitdbError && error.code === "database.unavailable";
+      if (!isLost || login.signal.aborted) {
+        throw error;
+      }
+      return await logIn(login);
+    }
   }
 }
 
