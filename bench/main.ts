@@ -1,6 +1,6 @@
 // `npm run bench`: jitdb beside a direct connection, `ssh -L` and PgBouncer in one interleaved run. See docs/performance.md.
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,6 +12,7 @@ import { firstQueryMeasure } from "./measures/far.ts";
 import type { Measure, Scale } from "./measures/measure.ts";
 import { neighbourMeasures } from "./measures/neighbours.ts";
 import { pgbenchMeasures } from "./measures/pgbench.ts";
+import { type MicroResult, measureIdle, measureMicros, toMicroTable } from "./micro/micro.ts";
 import { missingLine } from "./paths/tools.ts";
 import { createPlace } from "./place.ts";
 import { type MeasureRounds, reached, toGoalTable, toTable } from "./report.ts";
@@ -28,6 +29,10 @@ const farMeasures = [firstQueryMeasure, ...copyMeasures.filter(({ name }) => nam
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
+    /** Parts of the hot path alone, and memory of idle streams. */
+    micro: { type: "boolean", default: false },
+    /** With it: results of an earlier run (`--json`) to compare with. */
+    against: { type: "string" },
     /** Part of a measure's name. */
     only: { type: "string", default: "" },
     /** Where the results are kept. */
@@ -39,7 +44,9 @@ const { values: options } = parseArgs({
 const scale = scales[options.quick ? "quick" : "full"];
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
-if (options.far === undefined) {
+if (options.micro) {
+  await benchParts();
+} else if (options.far === undefined) {
   await benchAll();
 } else {
   process.stdout.write(`${JSON.stringify(await benchFarEnd(options.far.split(" ")))}\n`);
@@ -70,6 +77,20 @@ async function benchAll(): Promise<void> {
   if (options.json !== undefined) {
     const text = JSON.stringify({ scale, measures, goals: reached(measures) }, null, 2);
     await writeFile(options.json, `${text}\n`);
+  }
+}
+
+async function benchParts(): Promise<void> {
+  const earlier: { parts?: MicroResult[] } =
+    options.against === undefined ? {} : JSON.parse(await readFile(options.against, "utf8"));
+  const parts = measureMicros(options.only);
+  say(toMicroTable(parts, earlier.parts));
+  const idle = measureIdle([1, 1000, 5000]);
+  for (const { streams, bytesPerStream } of idle) {
+    say(`${streams} idle: ${bytesPerStream} bytes a stream, both ends of the tunnel together`);
+  }
+  if (options.json !== undefined) {
+    await writeFile(options.json, `${JSON.stringify({ parts, idle }, null, 2)}\n`);
   }
 }
 
