@@ -152,7 +152,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
     const ws = this.#hasHeard || this.#isClosing ? this.#ws : undefined;
     while (ws !== undefined && ws.bufferedAmount < this.#options.maxBufferedBytes) {
       if (!this.#sendMessage(ws)) {
-        this.#isCongested = false;
+        this.#relieve();
         return;
       }
     }
@@ -225,8 +225,15 @@ export class TunnelEnd implements Sender, StreamCarrier {
   /** Called for each message that was written; a failure ends in the WebSocket's close. */
   #onSent(ws: FastWebSocket): void {
     if (this.#isCongested && ws.bufferedAmount * 2 <= this.#options.maxBufferedBytes) {
-      this.#isCongested = false;
       this.schedule();
+      this.#relieve();
+    }
+  }
+
+  /** The WebSocket takes more. Whoever finds that out tells the streams: those that wait for it hear of it in no other way. */
+  #relieve(): void {
+    if (this.#isCongested) {
+      this.#isCongested = false;
       for (const stream of this.#streams.values()) {
         stream.tryResume();
       }
