@@ -117,6 +117,8 @@ class Path {
         this.bulk.set(event.stream, { isWritable: true });
       }
     }
+    // As drivers do, before a program that may go on has had its turn to write.
+    send(this.gateway, this.#down);
     const down = this.#down.pass(this.nowMs);
     for (const event of down.flatMap((message) => this.agent.receive(message, this.nowMs))) {
       if (event.type === "data") {

@@ -18,9 +18,9 @@ describe("a window", () => {
     const window = new ReceiveWindow(1, windowBytes);
     const credits: number[] = [windowBytes];
     for (let round = 0; round < 12; round += 1) {
-      window.startSample();
+      window.startSample(50 * round, 50);
       pass(window, credits.at(-1) ?? 0);
-      window.endSample(1, growthBytes, maxWindowBytes);
+      window.endSample(50 * (round + 1), 50, growthBytes, maxWindowBytes);
       credits.push(pass(window, 0));
     }
     expect(credits.slice(0, 4)).toEqual([1, 2, 4, 8].map((times) => times * windowBytes));
@@ -29,34 +29,59 @@ describe("a window", () => {
 
   it("does not grow for a sender that it does not hold back", () => {
     const window = new ReceiveWindow(1, windowBytes);
-    window.startSample();
+    window.startSample(0, 50);
     pass(window, windowBytes / 2);
-    window.endSample(1, growthBytes, maxWindowBytes);
+    window.endSample(50, 50, growthBytes, maxWindowBytes);
     expect(window.grownBytes).toBe(0);
+  });
+
+  it("grows for a sender whose bursts come one half within the round trip that is measured, and one half between two", () => {
+    const window = new ReceiveWindow(1, windowBytes);
+    const credits: number[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      const credit = window.extend() - window.received;
+      window.startSample(60 * round, 50);
+      pass(window, credit / 2);
+      window.endSample(60 * round + 50, 50, growthBytes, maxWindowBytes);
+      pass(window, credit / 2);
+      credits.push(credit / windowBytes);
+    }
+    expect(credits[0]).toBe(1);
+    expect(credits.at(-1)).toBeGreaterThan(3);
+  });
+
+  it("is not measured over the time in which its program rested", () => {
+    const window = new ReceiveWindow(1, windowBytes);
+    window.startSample(0, 50);
+    window.endSample(50, 50, growthBytes, maxWindowBytes);
+    window.startSample(10_000, 50);
+    pass(window, windowBytes);
+    window.endSample(10_050, 50, growthBytes, maxWindowBytes);
+    expect(window.grownBytes).toBe(windowBytes);
   });
 
   it("does not grow where its bytes only wait in queues of the path", () => {
     const window = new ReceiveWindow(1, 4 * windowBytes);
-    window.startSample();
+    window.startSample(0, 50);
     pass(window, 4 * windowBytes);
     // The round trip took three times as long as the path alone.
-    window.endSample(1 / 3, growthBytes, maxWindowBytes);
+    window.endSample(150, 50, growthBytes, maxWindowBytes);
     expect(window.grownBytes).toBe(0);
   });
 
   it("takes no more than its budget", () => {
     const window = new ReceiveWindow(1, windowBytes);
-    window.startSample();
+    window.startSample(0, 50);
     pass(window, windowBytes);
-    window.endSample(1, 1000, maxWindowBytes);
+    window.endSample(50, 50, 1000, maxWindowBytes);
     expect(window.grownBytes).toBe(1000);
   });
 
   it("is the first one again for a stream that rests, once the credit that it gave is used", () => {
     const window = new ReceiveWindow(1, windowBytes);
-    window.startSample();
+    window.startSample(0, 50);
     pass(window, windowBytes);
-    window.endSample(1, growthBytes, maxWindowBytes);
+    window.endSample(50, 50, growthBytes, maxWindowBytes);
     window.rest();
     expect(pass(window, 0)).toBe(2 * windowBytes);
     window.rest();
@@ -86,28 +111,28 @@ describe("round trips", () => {
       sender: { send: () => undefined, sendData: () => undefined },
     });
 
-  it("say what share of them the path takes, after the shortest", () => {
+  it("say how long the path takes, after the shortest", () => {
     const sent: number[] = [];
     const trips = new RoundTrips((value) => sent.push(value));
-    const shares = [50, 100, 40, 80].map((ms) => {
+    const smallest = [50, 100, 40, 80].map((ms) => {
       trips.ping(1000);
-      return trips.answer(sent.at(-1) ?? 0, 1000 + ms).share;
+      return trips.answer(sent.at(-1) ?? 0, 1000 + ms).smallestMs;
     });
-    expect(shares).toEqual([1, 0.5, 1, 0.5]);
+    expect(smallest).toEqual([50, 50, 40, 40]);
     // Another path may be longer.
     trips.forget();
     trips.ping(0);
-    expect(trips.answer(sent.at(-1) ?? 0, 200).share).toBe(1);
+    expect(trips.answer(sent.at(-1) ?? 0, 200).smallestMs).toBe(200);
   });
 
   it("count as ten milliseconds where the path takes less, so that programs have time for their turns", () => {
     const sent: number[] = [];
     const trips = new RoundTrips((value) => sent.push(value));
-    const shares = [0, 1, 5, 20].map((ms) => {
+    const smallest = [20, 5, 1, 0].map((ms) => {
       trips.ping(1000);
-      return trips.answer(sent.at(-1) ?? 0, 1000 + ms).share;
+      return trips.answer(sent.at(-1) ?? 0, 1000 + ms).smallestMs;
     });
-    expect(shares).toEqual([10, 10, 2, 0.5]);
+    expect(smallest).toEqual([20, 10, 10, 10]);
   });
 
   it("measure a stream from one PING to its answer, and at once the next time", () => {

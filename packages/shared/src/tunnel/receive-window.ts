@@ -15,7 +15,8 @@ export class ReceiveWindow {
   #limit: number;
   /** DATA frames that are not consumed; a share where only some of the bytes are. */
   #unreadFrames = 0;
-  /** `received` when the sample began. */
+  /** When the sample began, and `received` then. */
+  #sampleStartMs = Number.NEGATIVE_INFINITY;
   #sampleStart = 0;
   /** `received` at the last look whether the stream rests. */
   #lookedAt = 0;
@@ -94,25 +95,32 @@ export class ReceiveWindow {
     return this.#received;
   }
 
-  /** Begins to measure what arrives within one round trip. */
-  startSample(): void {
-    this.#sampleStart = this.#received;
+  /**
+   * Begins to measure how fast bytes arrive, unless the last measurement ended less than two round trips ago: then this one goes on there.
+   * What a window lets through comes in bursts, and between the two measurements might be half of each.
+   */
+  startSample(nowMs: number, roundTripMs: number): void {
+    if (nowMs - this.#sampleStartMs >= 2 * roundTripMs) {
+      this.#sampleFrom(nowMs);
+    }
   }
 
   /**
-   * Ends the measurement. If more than half of the window arrived in the round trip, the window may be what holds the sender back, and
+   * Ends the measurement. If more than half of the window arrives in a round trip, the window may be what holds the sender back, and
    * it grows towards twice the bandwidth-delay product and one turn, since bytes come in turns; to its double at once and by `budgetBytes`
    * at the most.
-   * @param share of the round trip that the path itself takes; the rest is waiting in queues, which larger windows only lengthen
+   * @param roundTripMs what the path itself takes; waiting in queues is no part of it, which larger windows only lengthen
    */
-  endSample(share: number, budgetBytes: number, maxWindowBytes: number): void {
-    const sampleBytes = this.#received - this.#sampleStart;
-    if (sampleBytes * 2 > this.#windowBytes) {
-      const wanted = sampleBytes * 2 * share + tunnelLimits.turnDataBytes;
+  endSample(nowMs: number, roundTripMs: number, budgetBytes: number, maxWindowBytes: number): void {
+    const elapsedMs = Math.max(1, nowMs - this.#sampleStartMs);
+    const product = ((this.#received - this.#sampleStart) * roundTripMs) / elapsedMs;
+    if (product * 2 > this.#windowBytes) {
+      const wanted = product * 2 + tunnelLimits.turnDataBytes;
       const size = Math.min(Math.floor(wanted), this.#windowBytes * 2, maxWindowBytes);
       const budget = this.#windowBytes + Math.max(0, Math.floor(budgetBytes));
       this.#windowBytes = Math.max(this.#windowBytes, Math.min(size, budget));
     }
+    this.#sampleFrom(nowMs);
   }
 
   /**
@@ -124,5 +132,10 @@ export class ReceiveWindow {
       this.#windowBytes = this.#firstWindowBytes;
     }
     this.#lookedAt = this.#received;
+  }
+
+  #sampleFrom(nowMs: number): void {
+    this.#sampleStartMs = nowMs;
+    this.#sampleStart = this.#received;
   }
 }

@@ -6,8 +6,8 @@ import type { TunnelStream } from "./stream.ts";
 
 export interface RoundTrip {
   readonly ms: number;
-  /** The smallest round trip of this WebSocket to this one: what the path takes of it, without the waiting in queues. */
-  readonly share: number;
+  /** The smallest of this WebSocket, but no less than `leastRoundTripMs`: what the path takes, without the waiting in queues. */
+  readonly smallestMs: number;
   /** The streams that were measured in it. */
   readonly streams: Iterable<TunnelStream>;
 }
@@ -36,7 +36,7 @@ export class RoundTrips {
     this.#measured = this.#waiting;
     this.#waiting = new Set();
     for (const stream of this.#measured) {
-      stream.window.startSample();
+      stream.window.startSample(nowMs, this.#smallestMs);
     }
     this.#send(this.#last);
   }
@@ -61,8 +61,7 @@ export class RoundTrips {
     // Programs take turns of some milliseconds, whatever the path: windows for less would starve them.
     const takenMs = Math.max(ms, tunnelLimits.leastRoundTripMs);
     this.#smallestMs = Math.min(this.#smallestMs, takenMs);
-    // Of the true round trip: what comes within one millisecond could be ten times as much within ten.
-    return { ms, share: this.#smallestMs / Math.max(1, ms), streams };
+    return { ms, smallestMs: this.#smallestMs, streams };
   }
 
   /** The WebSocket is gone: no answer will come, and the next path is another. */

@@ -342,7 +342,7 @@ export class TunnelSession {
       return;
     }
     const roundTrip = this.#roundTrips.answer(frame.value, this.#nowMs);
-    this.#streams.grow(roundTrip);
+    this.#streams.grow(roundTrip, this.#nowMs);
     this.#events.push({ type: "pong", roundTripMs: roundTrip.ms });
   }
 

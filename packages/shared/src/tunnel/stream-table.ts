@@ -176,13 +176,13 @@ export class StreamTable {
   }
 
   /** Ends the measurement of windows, which may grow. */
-  grow({ share, streams }: RoundTrip): void {
+  grow({ smallestMs, streams }: RoundTrip, nowMs: number): void {
     for (const stream of streams) {
       if (!stream.isClosed) {
         const left = tunnelLimits.growthBytes - this.#grownBytes;
         // Two thirds of what the others leave: the next one that grows finds something, too.
         const budget = ((left + stream.window.grownBytes) * 2) / 3 - stream.window.grownBytes;
-        stream.window.endSample(share, budget, this.#options.maxWindowBytes);
+        stream.window.endSample(nowMs, smallestMs, budget, this.#options.maxWindowBytes);
       }
     }
   }
