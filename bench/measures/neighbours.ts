@@ -14,9 +14,12 @@ async function beside(turn: Turn, begin: () => Promise<() => Promise<void>>) {
   }
 }
 
+/** In the result list: in FROM all of it would be made before the first row comes. */
+const endless = "SELECT repeat('x', 1000), generate_series(1, 1000000000)";
+
 /** COPY without an end, thrown away. */
 async function bulk({ site, path }: Turn): Promise<() => Promise<void>> {
-  const sql = "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 1000000000)) TO STDOUT";
+  const sql = `COPY (${endless}) TO STDOUT`;
   const [program = "", ...args] = [...site.far, "psql", "-Xwqc", sql];
   const child = execa(program, args, {
     env: path.environment,
@@ -40,7 +43,7 @@ async function stopped({ path }: Turn): Promise<() => Promise<void>> {
   client.on("error", () => undefined);
   await client.connect();
   const { stream } = client.connection;
-  client.query("SELECT repeat('x', 1000) FROM generate_series(1, 1000000)").catch(() => undefined);
+  client.query(endless).catch(() => undefined);
   stream.pause();
   return async () => {
     stream.destroy();
