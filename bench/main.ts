@@ -15,6 +15,7 @@ import { pgbenchMeasures } from "./measures/pgbench.ts";
 import { type MicroResult, measureIdle, measureMicros, toMicroTable } from "./micro/micro.ts";
 import { missingLine } from "./paths/tools.ts";
 import { createPlace } from "./place.ts";
+import { describeRun, publish } from "./publish.ts";
 import { type MeasureRounds, reached, toGoalTable, toTable } from "./report.ts";
 import { runMeasure } from "./run.ts";
 
@@ -35,6 +36,8 @@ const { values: options } = parseArgs({
     against: { type: "string" },
     /** Part of a measure's name. */
     only: { type: "string", default: "" },
+    /** Shows this run on docs/performance.md. */
+    publish: { type: "boolean", default: false },
     /** Where the results are kept. */
     json: { type: "string" },
     /** Set by the bench itself: what stands in front of the commands of far clients. */
@@ -77,6 +80,11 @@ async function benchAll(): Promise<void> {
   if (options.json !== undefined) {
     const text = JSON.stringify({ scale, measures, goals: reached(measures) }, null, 2);
     await writeFile(options.json, `${text}\n`);
+  }
+  if (options.publish) {
+    const { rounds, seconds, rows } = scale;
+    const said = `${rounds} rounds, pgbench ${seconds} s each, COPY of ${rows.toLocaleString("en")} rows`;
+    await publish(join(import.meta.dirname, "..", "docs"), describeRun(said, measures));
   }
 }
 

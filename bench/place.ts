@@ -1,10 +1,11 @@
 // Starts everything for a run: the database with its table, and the paths to it.
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { execa } from "execa";
 import { build } from "../scripts/build.ts";
-import { createInstallation } from "../test/support/installation.ts";
+import { createInstallation, type Installation } from "../test/support/installation.ts";
 import { type Forwarder, startForwarder } from "./far/forwarder.ts";
 import { rowBytes } from "./measures/copy.ts";
 import type { Scale } from "./measures/measure.ts";
@@ -70,12 +71,15 @@ export async function createPlace(
     const { postgres } = installation;
     let forwarder: Forwarder | undefined;
     if (far.length > 0) {
+      await serveTls(installation);
       forwarder = await startForwarder(host, postgres.port);
       closers.push(() => forwarder?.close());
     }
     const site = createSite(folder, postgres, host, forwarder?.port ?? postgres.port, far);
+    // What goes over a network is encrypted on every path, what stays on the machine on none but where it has to be.
+    const direct = { ...site.direct, PGSSLMODE: far.length > 0 ? "require" : "disable" };
     const paths: Path[] = [
-      { name: "direct", environment: site.direct, pids: () => [], close: async () => undefined },
+      { name: "direct", environment: direct, pids: () => [], close: async () => undefined },
     ];
     const add = async (name: string, tools: readonly Tool[], start: () => Promise<Path>) => {
       const missing = missingLine(tools);
@@ -98,6 +102,23 @@ export async function createPlace(
     await close();
     throw error;
   }
+}
+
+/** From now on the database answers requests for TLS. */
+async function serveTls(installation: Installation): Promise<void> {
+  const { postgres } = installation;
+  const { uid, gid } = await stat(postgres.dataFolder);
+  const files = ["server.key", "server.crt"].map((name) => join(postgres.dataFolder, name));
+  const [key = "", cert = ""] = files;
+  const make = ["req", "-new", "-x509", "-days", "2", "-nodes", "-newkey", "ec"];
+  const curve = ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=bench"];
+  await execa("openssl", [...make, ...curve, "-keyout", key, "-out", cert]);
+  for (const file of files) {
+    await chown(file, uid, gid);
+    await chmod(file, 0o600);
+  }
+  await installation.asSuperuser("ALTER SYSTEM SET ssl = on");
+  postgres.reload();
 }
 
 /** The table came behind the profile's one-time SQL. */

@@ -24,7 +24,7 @@ export interface GoalReached extends Goal {
   readonly verdict: ReturnType<typeof judge>;
 }
 
-const valuesOf = (rounds: PathRounds | undefined) =>
+export const valuesOf = (rounds: PathRounds | undefined) =>
   (rounds?.results ?? []).map(({ value }) => value);
 
 /** How jitdb does against the goals that this run has measured. */
