@@ -255,9 +255,10 @@ describe.each(["system", "embedded"] as const)("credentials on the %s PostgreSQL
     const grant = await addGrant(store, "prod-orders", "read-only", hour);
     await service.tick();
     await fixture.superuser("GRANT pg_read_all_data TO jitdb_orders_read_only");
-    await expect(service.userFor(grant)).rejects.toMatchObject({ code: "database.unsafe_profile" });
+    const { proven } = await service.userFor(grant);
+    await expect(proven).rejects.toMatchObject({ code: "database.unsafe_profile" });
     await fixture.superuser("REVOKE pg_read_all_data FROM jitdb_orders_read_only");
-    await service.userFor(grant);
+    await (await service.userFor(grant)).proven;
     await endNow(store, grant);
     await service.tick();
   });
@@ -302,7 +303,8 @@ describe.each(["system", "embedded"] as const)("credentials on the %s PostgreSQL
     const late = await addGrant(store, "prod-orders", "read-only", hour);
     await fixture.server.crash();
     await endNow(store, grant);
-    await expect(service.userFor(grant)).rejects.toMatchObject({ code: "database.unavailable" });
+    const { proven } = await service.userFor(grant);
+    await expect(proven).rejects.toMatchObject({ code: "database.unavailable" });
     await until(async () => (await ledgerRow(store, grant)).last_error !== null);
     await fixture.server.restart();
     const back = Date.now();

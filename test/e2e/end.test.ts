@@ -39,12 +39,15 @@ function watch(name: string, client: pg.Client): pg.Client {
 
 /** Eight sessions of one grant, each in the middle of something; over when the grant is. */
 beforeAll(async () => {
+  const foundedAt = Date.now();
   company = await Company.found({
     async prepare(installation) {
       relay = await startRelay(installation);
     },
   });
-  door = await company.open("10s");
+  // Longer on a busy machine: all eight have to be at work before the end.
+  const seconds = Math.max(10, Math.ceil((2 * (Date.now() - foundedAt)) / 1000));
+  door = await company.open(`${seconds}s`);
   frozen = await company.connect();
   silent = await openWire(door);
   relay.silenceSessions();

@@ -294,7 +294,7 @@ describe("the end of a session", () => {
 
   test("is made up for at the next start where a crash left rows open", async () => {
     await client.query("select 1");
-    await rig.access.store.db.selectFrom("sessions").selectAll().executeTakeFirstOrThrow();
+    await rig.gateway.rowsWritten();
     expect(await rig.gateway.reconcile()).toBe(1);
     const row = await rig.access.store.db.selectFrom("sessions").selectAll().executeTakeFirst();
     expect(row).toMatchObject({ end: "server_stopped" });

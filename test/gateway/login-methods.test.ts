@@ -124,6 +124,7 @@ describe.each<PostgresVersion>(["system", "embedded"])(
         userName,
         password: new Secret(password),
         generation: 1,
+        proven: Promise.resolve(),
       });
       const agent = await rig.agent("alice");
       return { rig, grant, agent, session: await WireClient.open(agent, grant) };

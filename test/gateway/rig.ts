@@ -192,7 +192,13 @@ export async function createRig(postgres: RunningPostgres, options: RigOptions =
       const userName = `jit_test_${grants}_${randomBytes(4).toString("hex")}`;
       const password = `canary-user-${randomBytes(9).toString("hex")}`;
       await admin.query(`CREATE ROLE ${userName} LOGIN PASSWORD '${password}'`);
-      users.set(id, { state: "created", userName, password: new Secret(password), generation: 1 });
+      users.set(id, {
+        state: "created",
+        userName,
+        password: new Secret(password),
+        generation: 1,
+        proven: Promise.resolve(),
+      });
       return id;
     },
     doorOf,

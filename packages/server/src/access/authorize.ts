@@ -7,7 +7,7 @@ import type { Caller } from "../identity/caller.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
 import { endedError } from "./grants/grant.ts";
-import { standingOf } from "./standing.ts";
+import { deviceStandingOf } from "./standing.ts";
 
 /** A row of the store. */
 export type Grant = Selectable<Tables["grants"]>;
@@ -26,7 +26,7 @@ export async function authorizeOpen(
   grantId: string,
   kind: "session" | "cancel" = "session",
 ): Promise<Grant> {
-  const { deviceConfirmed } = await standingOf(store.db, caller);
+  const { deviceConfirmed } = await deviceStandingOf(store.db, caller);
   const grant = await store.db
     .selectFrom("grants")
     .selectAll()

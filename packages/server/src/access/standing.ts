@@ -17,14 +17,33 @@ export interface Standing {
   readonly authenticatedAt: number;
 }
 
-/**
- * SECURITY: device and person are looked up together, so that one's key never counts for another person.
- * @throws JitdbError `login.required` for a device that is not the person's, `login.disabled`, `login.expired` for a revoked device
- */
+type DeviceStanding = Omit<Standing, "groups" | "administrator">;
+
+/** @throws JitdbError as {@link deviceStandingOf} */
 export async function standingOf(
   db: Kysely<Tables>,
   caller: Pick<Caller, "personId" | "deviceId" | "name">,
 ): Promise<Standing> {
+  const standing = await deviceStandingOf(db, caller);
+  const memberships = await db
+    .selectFrom("memberships")
+    .select("group_name")
+    .where("person_id", "=", caller.personId)
+    .orderBy("group_name")
+    .execute();
+  const groups = memberships.map(({ group_name }) => group_name);
+  return { ...standing, groups, administrator: groups.includes(administrators) };
+}
+
+/**
+ * Without groups, where they do not matter.
+ * SECURITY: device and person are looked up together, so that one's key never counts for another person.
+ * @throws JitdbError `login.required` for a device that is not the person's, `login.disabled`, `login.expired` for a revoked device
+ */
+export async function deviceStandingOf(
+  db: Kysely<Tables>,
+  caller: Pick<Caller, "personId" | "deviceId" | "name">,
+): Promise<DeviceStanding> {
   const row = await db
     .selectFrom("devices")
     .innerJoin("people", "people.id", "devices.person_id")
@@ -47,16 +66,7 @@ export async function standingOf(
   if (row.revoked_at !== null) {
     throw new JitdbError("login.expired", "The login of this device was revoked.");
   }
-  const memberships = await db
-    .selectFrom("memberships")
-    .select("group_name")
-    .where("person_id", "=", caller.personId)
-    .orderBy("group_name")
-    .execute();
-  const groups = memberships.map(({ group_name }) => group_name);
   return {
-    groups,
-    administrator: groups.includes(administrators),
     deviceConfirmed: row.confirmed_at !== null,
     service: row.kind === "service",
     authenticatedAt: row.authenticated_at ?? 0,

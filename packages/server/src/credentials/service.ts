@@ -68,6 +68,11 @@ export interface GrantUser {
   readonly generation: number;
   /** Why it is not there yet, if something stands in the way; for the log, never for the client. */
   readonly problem?: string;
+  /**
+   * Settles when a user that is there is proven to be safe once more (invariant 32). Nothing of a client's may reach the database before.
+   * Rejects with JitdbError `database.unsafe_profile`, `database.unavailable`, `database.misconfigured`.
+   */
+  readonly proven: Promise<void>;
 }
 
 type Ways = Readonly<Record<string, readonly string[]>>;
@@ -141,8 +146,8 @@ export class Credentials {
   }
 
   /**
-   * The user of a grant and its password; a user that is there is proven to be safe once more (invariant 32).
-   * @throws JitdbError `grant.unknown`, `database.unknown`, `database.unsafe_profile`, `database.unavailable`, `database.misconfigured`
+   * The user of a grant and its password.
+   * @throws JitdbError `grant.unknown`, `database.unknown`
    */
   async userFor(grantId: GrantId): Promise<GrantUser> {
     const row = await this.#ledger.ofGrant(grantId);
@@ -153,10 +158,11 @@ export class Credentials {
     if (users === undefined) {
       throw new JitdbError("database.unknown", `${row.database_name} is no longer configured.`);
     }
-    if (row.state === "created") {
-      await users.assertSafe(row);
-    }
+    const proven = row.state === "created" ? users.assertSafe(row) : Promise.resolve();
+    // Whoever has no use for the user any more need not wait for the proof.
+    proven.catch(() => undefined);
     return {
+      proven,
       state: row.state,
       userName: row.user_name,
       password: users.passwordOf(row),

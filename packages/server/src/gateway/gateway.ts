@@ -166,6 +166,11 @@ export class Gateway {
     return this.#live.all().flatMap(({ live }) => live ?? []);
   }
 
+  /** Resolves when the store has all sessions as they are now: their rows are written a moment later, many at once. */
+  async rowsWritten(): Promise<void> {
+    await this.#rows.drain();
+  }
+
   /** Ids of the sessions whose agents have lost the network and may come back. */
   parkedSessions(): ReadonlySet<string> {
     const parked = [...this.#tunnels].filter((tunnel) => tunnel.isParked);

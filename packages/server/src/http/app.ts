@@ -50,7 +50,7 @@ export interface AppPorts {
   readonly vouching: Vouching;
   readonly store: Pick<Store, "db">;
   readonly journal: Pick<Journal, "id" | "failed">;
-  readonly gateway: Pick<Gateway, "parkedSessions">;
+  readonly gateway: Pick<Gateway, "parkedSessions" | "rowsWritten">;
   /** Mounts login: the authorization server and its pages. */
   readonly login: (app: FastifyInstance) => Promise<void>;
 }

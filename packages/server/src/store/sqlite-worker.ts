@@ -30,6 +30,10 @@ if (port === null) {
 }
 const { file, busyTimeoutMs } = workerData as WorkerInput;
 let database: Sqlite.Database | undefined;
+/** By their text: preparing one costs more than most of them take. */
+const statements = new Map<string, Sqlite.Statement>();
+/** Texts with lists come in many lengths. */
+const maxStatements = 500;
 
 port.postMessage(answering(open));
 port.on("message", (request: WorkerRequest) => port.postMessage(answering(() => handle(request))));
@@ -57,6 +61,7 @@ function handle(request: WorkerRequest): WorkerAnswer {
       }
       return { kind: "done" };
     case "close":
+      statements.clear();
       database.close();
       database = undefined;
       return { kind: "done" };
@@ -64,12 +69,25 @@ function handle(request: WorkerRequest): WorkerAnswer {
 }
 
 function query(open: Sqlite.Database, sql: string, parameters: readonly unknown[]): WorkerAnswer {
-  const statement = open.prepare(sql);
+  const statement = prepared(open, sql);
   if (statement.reader) {
     return { kind: "rows", rows: statement.all(...parameters) };
   }
   const { changes, lastInsertRowid } = statement.run(...parameters);
   return { kind: "changes", changes, insertId: Number(lastInsertRowid) };
+}
+
+function prepared(open: Sqlite.Database, sql: string): Sqlite.Statement {
+  const known = statements.get(sql);
+  if (known !== undefined) {
+    return known;
+  }
+  if (statements.size >= maxStatements) {
+    statements.clear();
+  }
+  const statement = open.prepare(sql);
+  statements.set(sql, statement);
+  return statement;
 }
 
 /** Errors cross the thread as values: a structured clone of an Error loses SQLite's code. */

@@ -29,7 +29,12 @@ export type Row = Record<string, unknown>;
 
 /** One transaction of the admin role; not to be kept beyond its callback. */
 export interface AdminTransaction {
-  query<R extends Row>(text: string, values?: readonly unknown[]): Promise<readonly R[]>;
+  /** @param name of a statement that is asked often: the connection keeps it prepared. One name, one text. */
+  query<R extends Row>(
+    text: string,
+    values?: readonly unknown[],
+    name?: string,
+  ): Promise<readonly R[]>;
 }
 
 /** Connects when first needed; `close` it. */
@@ -57,8 +62,8 @@ export class AdminConnection {
       // one (CVE-2018-1058) and run with the admin's rights.
       await client.query(begin);
       const result = await work({
-        query: async <R extends Row>(text: string, values: readonly unknown[] = []) =>
-          (await client.query<R>(text, [...values])).rows,
+        query: async <R extends Row>(text: string, values: readonly unknown[] = [], name = "") =>
+          (await client.query<R>({ text, values: [...values], ...(name !== "" && { name }) })).rows,
       });
       await client.query("COMMIT");
       return result;

@@ -34,6 +34,8 @@ export interface GrantUser {
   readonly generation: number;
   /** Why it is not there yet, if something stands in the way; for the log, never for the client. */
   readonly problem?: string | undefined;
+  /** Settles when it is proven to be safe once more: nothing of the client's may reach the database before. */
+  readonly proven: Promise<void>;
 }
 
 export interface OpenerPorts
@@ -174,9 +176,15 @@ export class SessionOpener {
       signal: AbortSignal.any([place.ended, stream.departed]),
     });
     const session = await place.logIn(login);
+    try {
+      // The database works on both at the same time. SECURITY: the session reads nothing of the client's yet (invariant 32).
+      await user.proven;
+    } catch (error) {
+      await leave(session);
+      throw error;
+    }
     if (place.ended.aborted || stream.departed.aborted) {
-      session.abandon("client_closed");
-      await session.closed;
+      await leave(session);
       place.ended.throwIfAborted();
       throw departed();
     }
@@ -249,6 +257,12 @@ export class SessionOpener {
       log.error({ err: error, session: place.id }, "the end of a session is not on record yet");
     }
   }
+}
+
+/** Of a session that was never opened. */
+async function leave(session: Session): Promise<void> {
+  session.abandon("client_closed");
+  await session.closed;
 }
 
 function subjectOf({

@@ -1,21 +1,35 @@
-// The sessions table: what lists of sessions show. Written behind the sessions' backs; nothing waits for it.
+// The sessions table: what lists of sessions show. Written behind the sessions' backs, and together: each write of the store waits for
+// the disk, and whoever asks the store meanwhile waits with it.
 
-import type { Clock } from "@jitdb/shared/ids";
+import type { Clock, SessionId } from "@jitdb/shared/ids";
+import type { Insertable } from "kysely";
 import type { Logger } from "pino";
 import type { Bus } from "../../bus.ts";
 import type { SessionSummary } from "../../engines/engine.ts";
 import type { Store } from "../../store/store.ts";
+import type { Tables } from "../../store/tables.ts";
 import type { LiveSession } from "./live-sessions.ts";
 
 export interface SessionRowsPorts {
-  readonly store: Pick<Store, "db">;
+  readonly store: Pick<Store, "transaction" | "db">;
   readonly bus: Pick<Bus, "emit">;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+type Row = Insertable<Tables["sessions"]>;
+type Closing = Pick<Row, "closed_at" | "end" | "statements">;
+
+/** What happened within this time is written together; a crash may cost lists as much, and the journal has it all. */
+const restMs = 50;
+/** Rows of one statement: SQLite has a limit for its parameters. */
+const rowsAtOnce = 500;
+
 export class SessionRows {
   readonly #ports: SessionRowsPorts;
+  #opened = new Map<SessionId, Row>();
+  #closed = new Map<SessionId, Closing>();
+  #timer: NodeJS.Timeout | undefined;
   /** One after the other: a session is never closed before it was opened. */
   #tail: Promise<void> = Promise.resolve();
 
@@ -36,51 +50,79 @@ export class SessionRows {
   }
 
   opened(live: LiveSession): void {
-    this.#write(live, async () => {
-      await this.#ports.store.db
-        .insertInto("sessions")
-        .values({
-          id: live.id,
-          grant_id: live.grantId,
-          person_id: live.personId,
-          device_id: live.deviceId,
-          database_name: live.databaseName,
-          profile: live.profile,
-          user_name: live.userName,
-          address: live.address,
-          application: live.application,
-          backend_pid: live.backendPid,
-          opened_at: live.openedAt,
-          closed_at: null,
-          end: null,
-          statements: 0,
-        })
-        .execute();
+    this.#opened.set(live.id, {
+      id: live.id,
+      grant_id: live.grantId,
+      person_id: live.personId,
+      device_id: live.deviceId,
+      database_name: live.databaseName,
+      profile: live.profile,
+      user_name: live.userName,
+      address: live.address,
+      application: live.application,
+      backend_pid: live.backendPid,
+      opened_at: live.openedAt,
+      closed_at: null,
+      end: null,
+      statements: 0,
     });
+    this.#schedule();
   }
 
-  closed(live: LiveSession, { end, statements }: SessionSummary): void {
-    const closedAt = this.#ports.clock.now();
-    this.#write(live, async () => {
-      await this.#ports.store.db
-        .updateTable("sessions")
-        .set({ closed_at: closedAt, end, statements })
-        .where("id", "=", live.id)
-        .execute();
-    });
+  closed({ id }: LiveSession, { end, statements }: SessionSummary): void {
+    const closing = { closed_at: this.#ports.clock.now(), end, statements };
+    const row = this.#opened.get(id);
+    if (row === undefined) {
+      this.#closed.set(id, closing);
+    } else {
+      this.#opened.set(id, { ...row, ...closing });
+    }
+    this.#schedule();
   }
 
   /** Resolves when everything so far is written. */
   async drain(): Promise<void> {
+    this.#write();
     await this.#tail;
   }
 
-  #write({ id }: LiveSession, work: () => Promise<void>): void {
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => this.#write(), restMs);
+  }
+
+  #write(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const [opened, closed] = [this.#opened, this.#closed];
+    if (opened.size + closed.size === 0) {
+      return;
+    }
+    this.#opened = new Map();
+    this.#closed = new Map();
     const { bus, log } = this.#ports;
-    this.#tail = this.#tail.then(work).then(
-      () => bus.emit({ type: "session", id }),
-      // The journal has it all; a list that lacks a row is no reason to end a session.
-      (error: unknown) => log.error({ err: error, session: id }, "a session's row was not written"),
-    );
+    this.#tail = this.#tail
+      .then(() => this.#store([...opened.values()], closed))
+      .then(
+        () => {
+          for (const id of [...opened.keys(), ...closed.keys()]) {
+            bus.emit({ type: "session", id });
+          }
+        },
+        // The journal has it all; a list that lacks rows is no reason to end sessions.
+        (error: unknown) =>
+          log.error({ err: error, opened: opened.size }, "rows of sessions were not written"),
+      );
+  }
+
+  async #store(opened: readonly Row[], closed: ReadonlyMap<SessionId, Closing>): Promise<void> {
+    await this.#ports.store.transaction(async (tx) => {
+      for (let start = 0; start < opened.length; start += rowsAtOnce) {
+        const rows = opened.slice(start, start + rowsAtOnce);
+        await tx.insertInto("sessions").values(rows).execute();
+      }
+      for (const [id, closing] of closed) {
+        await tx.updateTable("sessions").set(closing).where("id", "=", id).execute();
+      }
+    });
   }
 }

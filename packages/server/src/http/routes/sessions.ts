@@ -22,6 +22,7 @@ export function sessionRoutes(
       "/sessions",
       { schema: { querystring: sessionQuery, response: { 200: sessionList } } },
       async (request) => {
+        await gateway.rowsWritten();
         const { rows, next } = await listSessions(store.db, callerOf(request), request.query);
         const parked = gateway.parkedSessions();
         return { sessions: rows.map((row) => toView(row, parked.has(row.id))), next };

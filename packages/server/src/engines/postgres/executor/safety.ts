@@ -40,7 +40,7 @@ export async function findForbidden(
   role: string,
   allowed: readonly string[],
 ): Promise<readonly string[]> {
-  const rows = await transaction.query<ClosureRow>(closureSql, [role, keeperRole]);
+  const rows = await transaction.query<ClosureRow>(closureSql, [role, keeperRole], "closure");
   return rows.flatMap(({ name, attributes }) =>
     attributes
       .filter((attribute) => !allowed.includes(attribute))
