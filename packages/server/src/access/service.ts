@@ -74,6 +74,7 @@ export class AccessService {
       database: input.database,
       durationMs: input.durationMs,
       ...(input.profile === undefined ? {} : { profile: input.profile }),
+      ...(input.breakGlass === true && { breakGlass: true as const }),
     };
     const id = await this.#change(caller, refusal, (change) =>
       ask(this.#ports, this.#policies, change, caller, input),

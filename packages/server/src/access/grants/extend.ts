@@ -71,7 +71,8 @@ export async function askForMore(
     duration_ms: byMs,
     reason,
     starts_at: grant.ends_at,
-    break_glass: 0,
+    // More time of it is to be reviewed with the rest.
+    break_glass: grant.break_glass,
     extends_grant: grant.id,
   };
   refuseOutsideHours(policy, grant, byMs);
@@ -145,7 +146,7 @@ async function findGrant({ tx }: Change, id: string) {
     .selectFrom("grants")
     .innerJoin("requests", "requests.id", "grants.request_id")
     .selectAll("grants")
-    .select(["requests.policy", "requests.through_groups"])
+    .select(["requests.policy", "requests.through_groups", "requests.break_glass"])
     .where("grants.id", "=", id as GrantId)
     .executeTakeFirst();
 }

@@ -105,7 +105,8 @@ export class SessionOpener {
     this.#checkLimits(grant, database);
     const expired = () => endedError({ ...grant, end: "expired" });
     const deadline = new GrantDeadline(grant);
-    const admission = { databaseName: database.name, deadline, expired };
+    const breakGlass = grant.break_glass === 1;
+    const admission = { databaseName: database.name, breakGlass, deadline, expired };
     place.admit(admission);
     const logIn = (user: GrantUser) => this.#logIn(place, stream, open, admitted, admission, user);
     const { user, session } = await this.#logInOrRenew(place, database, logIn);
@@ -132,6 +133,9 @@ export class SessionOpener {
     void session.closed.then((summary) => this.#closed(place, opened, summary));
     stream.opened(place.id, session);
     session.start();
+    if (breakGlass) {
+      session.notify(glassWarning(database.name));
+    }
   }
 
   /** A user that gave itself a password has locked the gateway out, so it gets another one, once an OPEN. */
@@ -264,6 +268,8 @@ function subjectOf({
     grant: grantId,
     session: id,
     address: caller.address,
+    // In every record of the session: made once, so that no statement pays for it.
+    ...(admission?.breakGlass === true && { breakGlass: true }),
   };
 }
 
@@ -296,6 +302,13 @@ function drainWarning(database: string, { endsAt, drainedAt }: Deadline): Warnin
   return {
     message: `The time for ${database} is over: no new transaction begins, and this one has ${formatDuration(drainedAt - endsAt)} to finish.`,
     hint: `Commit or roll back before ${until}. Ask again with \`jitdb request ${database} --for 30m\`.`,
+  };
+}
+
+function glassWarning(database: string): Warning {
+  return {
+    message: `Access to ${database} is by break-glass: everything you do is reviewed.`,
+    hint: "Somebody else reads its records, and signs. See them with `jitdb audit`.",
   };
 }
 

@@ -37,8 +37,10 @@ async function listSessions(
   let query = db
     .selectFrom("sessions")
     .innerJoin("people", "people.id", "sessions.person_id")
+    .innerJoin("grants", "grants.id", "sessions.grant_id")
+    .innerJoin("requests", "requests.id", "grants.request_id")
     .selectAll("sessions")
-    .select("people.name as person_name")
+    .select(["people.name as person_name", "requests.break_glass"])
     .orderBy("sessions.opened_at", "desc")
     .orderBy("sessions.id", "desc")
     .limit(limit + 1);
@@ -61,7 +63,7 @@ async function listSessions(
 
 type SessionRow = Selectable<Tables["sessions"]>;
 
-type NamedRow = SessionRow & { readonly person_name: string };
+type NamedRow = SessionRow & { readonly person_name: string; readonly break_glass: number };
 
 function toView(row: NamedRow, parked: boolean): SessionView {
   return {
@@ -78,5 +80,6 @@ function toView(row: NamedRow, parked: boolean): SessionView {
     end: row.end,
     statements: row.statements,
     parked: parked && row.closed_at === null,
+    breakGlass: row.break_glass === 1,
   };
 }
