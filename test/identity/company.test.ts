@@ -66,14 +66,42 @@ test("the first login makes the account, with the groups that the operator mappe
   );
 });
 
-test("each login replaces the company's groups and leaves those of the operator", async () => {
+test("each login replaces the company's groups and leaves those of the operator, also where both gave one", async () => {
   beThere("d-1", "dora");
   await logIn();
   await server.people.setGroups("dora", ["developers", "night-shift"], "test");
   beThere("d-1", "a new name", ["DBA"]);
   device = new TestDevice(server.url);
   await logIn();
-  expect((await server.people.get("dora")).groups).toEqual(["dba", "night-shift"]);
+  expect(await server.people.get("dora")).toMatchObject({
+    groups: ["dba", "developers", "night-shift"],
+    companyGroups: ["dba"],
+  });
+  expect(server.events).toContainEqual({
+    kind: "person.groups_changed",
+    person: "dora",
+    groups: ["dba", "developers", "night-shift"],
+    by: "the company's login",
+  });
+});
+
+test("the operator replaces their own groups, and the company's stay until it takes them back", async () => {
+  beThere("k-1", "kim", ["DBA", "Data Developers"]);
+  await logIn();
+  await server.people.setGroups("kim", ["dba", "night-shift"], "test", "bob");
+  const { groups } = await server.people.setGroups("kim", [], "test");
+  expect(groups).toEqual(["dba", "developers"]);
+  // Nobody here brought kim into what the company alone gives.
+  const rows = await server.store.db.selectFrom("memberships").selectAll().execute();
+  const { id } = await server.people.get("kim");
+  expect(rows.filter(({ person_id }) => person_id === id)).toMatchObject([
+    { group_name: "dba", source: "idp", added_by: null },
+    { group_name: "developers", source: "idp", added_by: null },
+  ]);
+  beThere("k-1", "kim", []);
+  device = new TestDevice(server.url);
+  await logIn();
+  expect((await server.people.get("kim")).groups).toEqual([]);
 });
 
 test("a name at the company never opens the local account of that name, which logs in beside it", async () => {
@@ -123,17 +151,22 @@ test("an answer is heard once, and only in the browser that asked", async () => 
   });
 });
 
-test("a login that has to be anew asks the company anew", async () => {
-  beThere("h-1", "heidi");
-  const browser = new Browser();
-  await goThere(await device.begin(), browser);
-  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 5000 });
-  const before = company.logins;
-  const { body } = await device.start({ login_again: "true" });
-  const page = await goThere(body as unknown as Started, browser);
-  expect(page.text).toContain("Let this device in?");
-  expect(company.logins).toBe(before + 1);
-});
+test.each([5000, 600])(
+  "a login that has to be anew asks the company anew, %d ms behind the last one",
+  async (ms) => {
+    const second = Math.ceil(Date.now() / 1000) * 1000;
+    vi.useFakeTimers({ toFake: ["Date"], now: second + 100 });
+    beThere(`h-${ms}`, `heidi-${ms}`);
+    const browser = new Browser();
+    await goThere(await device.begin(), browser);
+    vi.useFakeTimers({ toFake: ["Date"], now: second + 100 + ms });
+    const before = company.logins;
+    const { body } = await device.start({ login_again: "true" });
+    const page = await goThere(body as unknown as Started, browser);
+    expect(page.text).toContain("Let this device in?");
+    expect(company.logins).toBe(before + 1);
+  },
+);
 
 const tell = async (logout_token: string): Promise<number> => {
   const body = new URLSearchParams({ logout_token });
@@ -160,6 +193,35 @@ test("a logout at the company ends the person's logins; a token that is none, or
   expect((await device.call(token)).status).toBe(401);
   expect(server.hints).toContainEqual({ type: "device", id: device.id });
   expect(await tell(logout)).toBe(400);
+});
+
+test("a logout that could not be written ends nothing, and the same token ends the logins afterwards", async () => {
+  beThere("l-1", "lea");
+  const token = await logIn();
+  const logout = company.logoutToken({ sub: "l-1" });
+  const write = server.store.transaction;
+  server.store.transaction = () => Promise.reject(new Error("the disk is full"));
+  expect(await tell(logout)).toBe(500);
+  server.store.transaction = write;
+  expect((await device.call(token)).status).toBe(200);
+  expect(await tell(logout)).toBe(200);
+  expect((await device.call(token)).status).toBe(401);
+  expect(await tell(logout)).toBe(400);
+});
+
+test("a logout that names the company's session alone ends the logins of its person and of nobody else", async () => {
+  beThere("m-1", "mia");
+  const mia = await logIn();
+  const hers = device;
+  beThere("n-1", "nia");
+  device = new TestDevice(server.url);
+  const nia = await logIn();
+  const [sid] = company.sessions.slice(-2);
+  expect(await tell(company.logoutToken({ sid: "nobody's" }))).toBe(200);
+  expect((await hers.call(mia)).status).toBe(200);
+  expect(await tell(company.logoutToken({ sid }))).toBe(200);
+  expect((await hers.call(mia)).status).toBe(401);
+  expect((await device.call(nia)).status).toBe(200);
 });
 
 test("a company that does not answer is a page that says so, and local accounts go on", async () => {

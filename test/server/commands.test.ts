@@ -231,8 +231,10 @@ describe("users", () => {
     expect(json).toContainEqual({
       name: "alice",
       groups: ["developers"],
+      companyGroups: [],
       disabled: false,
       hasPassword: false,
+      company: false,
     });
     expect(await journal()).toContain('"kind":"person.disabled"');
   });

@@ -6,7 +6,6 @@ import type { Clock, Random } from "@jitdb/shared/ids";
 import { jwtVerify } from "jose";
 import * as oidc from "openid-client";
 import type { CompanyConfig } from "../config/identity.ts";
-import type { UsedProofs } from "./proof.ts";
 import { openKeys, tokenAlgorithms } from "./services.ts";
 
 /** Where the identity provider sends the browser back to, below the public URL. */
@@ -46,11 +45,20 @@ export interface CompanyPerson {
   readonly provenAt: number;
 }
 
+/** A logout token that is the company's, and what keeps it from being obeyed twice. */
+export interface Logout {
+  readonly subject?: string;
+  readonly session?: string;
+  /** Names the token. */
+  readonly id: string;
+  /** How long it could be sent again. */
+  readonly goodForMs: number;
+}
+
 export interface CompanyOptions {
   readonly config: CompanyConfig;
   readonly clock: Clock;
   readonly random: Random;
-  readonly usedProofs: UsedProofs;
   readonly publicUrl: string;
 }
 
@@ -115,11 +123,11 @@ export class Company {
   }
 
   /**
-   * Checks a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6); good once.
+   * Checks a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6), but for whether it was obeyed before.
    * @throws Error for any that is not to be obeyed
    */
-  async verifyLogout(token: string): Promise<{ subject?: string; session?: string }> {
-    const { config, clock, usedProofs } = this.#options;
+  async verifyLogout(token: string): Promise<Logout> {
+    const { config, clock } = this.#options;
     if (token.length > limits.maxLogoutTokenLength) {
       throw new Error("The logout token is too long.");
     }
@@ -142,11 +150,8 @@ export class Company {
     if (sub === undefined && sid === undefined) {
       throw new Error("The logout token names nobody.");
     }
-    const rememberMs = (limits.maxLogoutTokenAgeSeconds + 60) * 1000;
-    if (!(await usedProofs.claim(`logout of ${config.issuer}`, String(jti), rememberMs))) {
-      throw new Error("The logout token was used before.");
-    }
-    return { ...subject, ...session };
+    const goodForMs = (limits.maxLogoutTokenAgeSeconds + 60) * 1000;
+    return { ...subject, ...session, id: `${config.issuer} ${String(jti)}`, goodForMs };
   }
 
   #read(claims: Readonly<Record<string, unknown>>): CompanyPerson {

@@ -168,7 +168,8 @@ async function configure(options: ProviderOptions): Promise<Configuration> {
         ...userCodeForm,
         deviceInfo: () => {
           const { address, local } = currentCall().call;
-          return { address, local };
+          // The provider's own time of a code is in whole seconds.
+          return { address, local, requestedAt: options.clock.now() };
         },
       },
     },
