@@ -1,5 +1,7 @@
 // The company's login over OpenID Connect, against a real second provider: whom it lets in, and what it never changes (invariant 2).
 
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import {
   type CompanyServer,
@@ -237,6 +239,82 @@ test("a company that does not answer is a page that says so, and local accounts 
   expect(down.events).toContainEqual(expect.objectContaining({ kind: "login.failed" }));
   expect((await local.logIn("alice", password)).token_type).toBe("DPoP");
   await down.close();
+});
+
+test("a company that is slow holds up its own login and nobody else's", async () => {
+  const sockets = new Set<Socket>();
+  const silent = createServer((socket) => sockets.add(socket));
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const issuer = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const slow = await startIdentityServer({ identity: { company: { ...company.config, issuer } } });
+  const local = new TestDevice(slow.url);
+  const browser = new Browser();
+  const opened = await browser.open((await local.begin()).verification_uri_complete);
+  const asked = once(silent, "connection");
+  const waiting = browser.press(opened, /example inc/i);
+  await asked;
+  expect((await local.logIn("alice", password)).token_type).toBe("DPoP");
+  expect((await new Browser().open(`${slow.url}/device`)).status).toBe(200);
+  for (const socket of sockets) {
+    socket.destroy();
+  }
+  const page = await waiting;
+  expect(page.status).toBe(503);
+  expect(page.text).toContain("Try again in a minute");
+  silent.close();
+  await slow.close();
+});
+
+test.each([
+  [
+    "lines and orders to a terminal",
+    'eve\r\n{"seq":1,"kind":"person.added"}\u001b[2J\u001b]52;c;x\u0007',
+  ],
+  ["letters that turn the direction of a text", "eve\u202egnp.exe"],
+  ["mark-up", "<script>alert(1)</script>"],
+  ["another alphabet's letters", "аlice"],
+  ["more than a name has", "e".repeat(100_000)],
+])(
+  "a name with %s makes no account, and stands in no record and on no page",
+  async (_what, name) => {
+    const before = server.events.length;
+    const failures = server.errors.length;
+    beThere("evil-name", name);
+    const page = await goThere(await device.begin());
+    expect(page.status).toBe(403);
+    expect(page.text).toContain("The company sent no name that can be one here.");
+    expect(server.events.slice(before)).toEqual([
+      {
+        kind: "login.failed",
+        address: "127.0.0.1",
+        reason: "The company sent no name that can be one here.",
+      },
+    ]);
+    expect(page.html).not.toContain(name);
+    expect(server.errors.slice(failures)).toEqual([]);
+    expect(
+      (await server.people.list()).filter((person) => person.company && /^e/.test(person.name)),
+    ).toMatchObject([{ name: "erin" }]);
+  },
+);
+
+test("an answer that another provider sent (mix-up) is refused, on record, and spends the login", async () => {
+  beThere("o-1", "oli");
+  const browser = new Browser();
+  const link = await wayThere(browser, await device.begin());
+  const state = new URL(link).searchParams.get("state") ?? "";
+  const forged = new URLSearchParams({ code: "theirs", state, iss: "https://evil.example.com" });
+  const page = await browser.open(`${server.url}/device/company/return?${forged.toString()}`);
+  expect(page.status).toBe(403);
+  expect(page.text).toContain("what it sent is not for this login");
+  expect(server.events.at(-1)).toMatchObject({ kind: "login.failed", address: "127.0.0.1" });
+  expect(page.html + JSON.stringify(server.events)).not.toContain("evil.example.com");
+  // The operator's log says why, without what the link carried.
+  expect(String(server.errors.at(-1))).toContain('unexpected "iss" (issuer) response parameter');
+  expect(String(server.errors.at(-1))).not.toContain(state);
+  expect((await browser.open(link)).text).toContain("This login is over");
+  await expect(server.people.get("oli")).rejects.toMatchObject({ code: "person.unknown" });
 });
 
 test("answers and logout tokens that anybody can send do not fill the audit", async () => {

@@ -36,6 +36,8 @@ export interface CompanyPagesOptions extends CompanyLogin {
   readonly journal: Pick<Journal, "record">;
   readonly templates: Templates;
   readonly clock: Clock;
+  /** Gets why the provider failed, for the server's log. */
+  readonly onError: (error: unknown) => void;
   /** Each answers by itself where it gives undefined. */
   readonly checkForm: Step<Visitor>;
   readonly visitorOf: (request: FastifyRequest, reply: FastifyReply) => Promise<Visitor>;
@@ -189,14 +191,22 @@ function sayStray(
 }
 
 function refuse(
-  { journal, templates }: CompanyPagesOptions,
+  { journal, templates, onError }: CompanyPagesOptions,
   request: FastifyRequest,
   reply: FastifyReply,
-  { message, hint, forms }: JitdbError,
+  { message, hint, forms, cause }: JitdbError,
 ): FastifyReply {
+  if (cause !== undefined) {
+    onError(new Error(`${message} (${reasonsOf(cause).join(": ")})`));
+  }
   journal.record({ kind: "login.failed", address: request.ip, reason: message });
   const page = templates.sorry("You are not logged in", `${message} Nothing was changed.`, hint);
   return reply.code(forms.http).headers(pageHeaders).send(page.toString());
+}
+
+/** SECURITY: sentences alone; what else the errors carry are answers, with codes and tokens. */
+function reasonsOf(cause: unknown): string[] {
+  return cause instanceof Error ? [cause.message, ...reasonsOf(cause.cause)].slice(0, 4) : [];
 }
 
 /** The company tells its time in whole seconds: a login in the second of the question counts as one behind it. */
