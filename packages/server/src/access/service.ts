@@ -91,7 +91,7 @@ export class AccessService {
 
   async deny(caller: Caller, id: string, reason: string): Promise<RequestView> {
     await this.#change(caller, { request: id, action: "deny" }, (change) =>
-      deny(change, caller, id, reason),
+      deny(this.#ports, change, caller, id, reason),
     );
     return await this.getRequest(caller, id);
   }
