@@ -27,6 +27,8 @@ export interface RigOptions {
   readonly policies: string;
   /** Further sections of the file. */
   readonly sections?: string;
+  /** Secrets beside it, by their file's name. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Names with their groups. */
   readonly people: Readonly<Record<string, readonly string[]>>;
 }
@@ -195,9 +197,11 @@ export class AccessRig {
     return (await Journal.read(this.#folder)).of(kind);
   }
 
-  async #configure({ policies, sections = "" }: RigOptions): Promise<void> {
-    const key = join(this.#folder, "secret");
-    await writeFile(key, Buffer.alloc(32, 7).toString("base64"), { mode: 0o600 });
+  async #configure({ policies, sections = "", files }: RigOptions): Promise<void> {
+    const secrets = { secret: Buffer.alloc(32, 7).toString("base64"), ...files };
+    for (const [name, text] of Object.entries(secrets)) {
+      await writeFile(join(this.#folder, name), text, { mode: 0o600 });
+    }
     // Nobody listens there: what is decided and recorded needs no database.
     await writeFile(
       this.#file,

@@ -311,7 +311,7 @@ describe("webhooks test", () => {
 
       const unknown = await run(["webhooks", "test", "chat"]);
       expect(unknown.exitCode).toBe(2);
-      expect(unknown.stderr).toContain("Known in jitdb.yaml: tickets.");
+      expect(unknown.stderr).toContain("Known in the configuration: tickets.");
     } finally {
       receiver.close();
     }
