@@ -3,6 +3,7 @@
 import { generateKeyPairSync, randomUUID, sign } from "node:crypto";
 import type { RequestView } from "@jitdb/shared/api/access";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { UserCommand } from "../../packages/server/src/control/users.ts";
 import { TestDevice } from "../identity/device.ts";
 import { AccessRig, Client } from "./rig.ts";
 
@@ -122,10 +123,11 @@ test("a service decides on nothing of anybody's, its own included, and sees what
 });
 
 test("nobody brings a service into a group or gives it a password, not even the operator", async () => {
-  for (const command of [
+  const commands: readonly UserCommand[] = [
     { do: "groups", name: "nightly", groups: ["dba"] },
     { do: "setup-link", name: "nightly" },
-  ] as const) {
+  ];
+  for (const command of commands) {
     await expect(rig.console({ users: command })).rejects.toMatchObject({ code: "usage.invalid" });
   }
   await rig.console({ users: { do: "disable", name: "nightly" } });

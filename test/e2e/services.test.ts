@@ -155,7 +155,7 @@ test("a job with its CI's token waits for a person's approval, and writes", asyn
     "UPDATE app.orders SET item = item WHERE id = 1;",
     { token: token(ci.privateKey) },
   );
-  const asked: { request?: RequestView } = {};
+  const asked: { request?: RequestView | undefined } = {};
   await eventually("it asks", async () => {
     const { requests }: { requests: RequestView[] } = JSON.parse(
       await company.bob.expect(["requests", "--all", "--json"]),

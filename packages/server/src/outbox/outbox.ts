@@ -3,7 +3,7 @@
 
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { Kysely } from "kysely";
-import type { AuditEvent } from "../audit/record.ts";
+import type { AuditEvent, AuditKind } from "../audit/record.ts";
 import type { Tables } from "../store/tables.ts";
 import { isWanted, toBody } from "./events.ts";
 
@@ -34,6 +34,11 @@ export class Outbox {
 
   constructor(ports: OutboxPorts) {
     this.#ports = ports;
+  }
+
+  /** Whether anybody does. */
+  wants(kind: AuditKind): boolean {
+    return this.#ports.receivers.some(({ events }) => isWanted(kind, events));
   }
 
   /** Adds a message for everybody who wants the event; for most events and installations that is nobody. */

@@ -110,18 +110,18 @@ export class SessionOpener {
     place.admit(admission);
     const logIn = (user: GrantUser) => this.#logIn(place, stream, open, admitted, admission, user);
     const { user, session } = await this.#logInOrRenew(place, database, logIn);
-    const subject = subjectOf(place);
+    const event = {
+      kind: "session.opened",
+      ...subjectOf(place),
+      profile: grant.profile,
+      user: user.userName,
+      backendPid: session.backendPid,
+      application: session.application,
+      parameters: session.parameters,
+      encoding: session.encoding,
+    } as const;
     try {
-      journal.record({
-        kind: "session.opened",
-        ...subject,
-        profile: grant.profile,
-        user: user.userName,
-        backendPid: session.backendPid,
-        application: session.application,
-        parameters: session.parameters,
-        encoding: session.encoding,
-      });
+      journal.record(event);
     } catch (error) {
       session.abandon("audit_unavailable");
       await session.closed;
@@ -129,7 +129,7 @@ export class SessionOpener {
     }
     const opened = toLive(place, grant, user, session, clock.now());
     place.open(opened);
-    rows.opened(opened);
+    rows.opened(opened, event);
     void session.closed.then((summary) => this.#closed(place, opened, summary));
     stream.opened(place.id, session);
     session.start();
@@ -239,16 +239,17 @@ export class SessionOpener {
   #closed(place: SessionPlace, opened: LiveSession, summary: SessionSummary): void {
     const { journal, clock, live, rows, log } = this.#ports;
     live.leave(place);
-    rows.closed(opened, summary);
+    const { reason, ...rest } = summary;
+    const event = {
+      kind: "session.closed",
+      ...subjectOf(place),
+      ...rest,
+      ...(reason === undefined ? {} : { reason }),
+      durationMs: clock.now() - opened.openedAt,
+    } as const;
+    rows.closed(opened, event);
     try {
-      const { reason, ...rest } = summary;
-      journal.record({
-        kind: "session.closed",
-        ...subjectOf(place),
-        ...rest,
-        ...(reason === undefined ? {} : { reason }),
-        durationMs: clock.now() - opened.openedAt,
-      });
+      journal.record(event);
     } catch (error) {
       log.error({ err: error, session: place.id }, "the end of a session is not on record yet");
     }

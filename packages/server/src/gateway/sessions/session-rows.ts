@@ -1,15 +1,19 @@
 // The sessions table: what lists of sessions show. Written behind the sessions' backs; nothing waits for it.
 
 import type { Clock } from "@jitdb/shared/ids";
+import type { Kysely } from "kysely";
 import type { Logger } from "pino";
+import type { AuditEvent, EventOf } from "../../audit/record.ts";
 import type { Bus } from "../../bus.ts";
-import type { SessionSummary } from "../../engines/engine.ts";
+import type { Outbox } from "../../outbox/outbox.ts";
 import type { Store } from "../../store/store.ts";
+import type { Tables } from "../../store/tables.ts";
 import type { LiveSession } from "./live-sessions.ts";
 
 export interface SessionRowsPorts {
-  readonly store: Pick<Store, "db">;
+  readonly store: Store;
   readonly bus: Pick<Bus, "emit">;
+  readonly outbox?: Pick<Outbox, "wants" | "add">;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -35,9 +39,10 @@ export class SessionRows {
     return closed.length;
   }
 
-  opened(live: LiveSession): void {
-    this.#write(live, async () => {
-      await this.#ports.store.db
+  /** `event`: what the journal has of it, for those outside who want it. */
+  opened(live: LiveSession, event: EventOf<"session.opened">): void {
+    this.#write(live, event, async (db) => {
+      await db
         .insertInto("sessions")
         .values({
           id: live.id,
@@ -59,10 +64,11 @@ export class SessionRows {
     });
   }
 
-  closed(live: LiveSession, { end, statements }: SessionSummary): void {
+  closed(live: LiveSession, event: EventOf<"session.closed">): void {
     const closedAt = this.#ports.clock.now();
-    this.#write(live, async () => {
-      await this.#ports.store.db
+    const { end, statements } = event;
+    this.#write(live, event, async (db) => {
+      await db
         .updateTable("sessions")
         .set({ closed_at: closedAt, end, statements })
         .where("id", "=", live.id)
@@ -75,9 +81,23 @@ export class SessionRows {
     await this.#tail;
   }
 
-  #write({ id }: LiveSession, work: () => Promise<void>): void {
-    const { bus, log } = this.#ports;
-    this.#tail = this.#tail.then(work).then(
+  #write(
+    { id }: LiveSession,
+    event: AuditEvent,
+    work: (db: Kysely<Tables>) => Promise<void>,
+  ): void {
+    const { store, outbox, bus, log } = this.#ports;
+    const write = async () => {
+      if (outbox?.wants(event.kind) !== true) {
+        await work(store.db);
+        return;
+      }
+      await store.transaction(async (tx) => {
+        await work(tx);
+        await outbox.add(tx, event);
+      });
+    };
+    this.#tail = this.#tail.then(write).then(
       () => bus.emit({ type: "session", id }),
       // The journal has it all; a list that lacks a row is no reason to end a session.
       (error: unknown) => log.error({ err: error, session: id }, "a session's row was not written"),
