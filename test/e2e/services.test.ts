@@ -34,6 +34,9 @@ const policies = `
 const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const ci = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
+/** What a webhook hears of the jobs' sessions. */
+const heard: { readonly type: string; readonly data: Readonly<Record<string, unknown>> }[] = [];
+let receiver: Server;
 let issuer: Server;
 let issuerUrl: string;
 let company: Company;
@@ -46,14 +49,25 @@ beforeAll(async () => {
   issuer.listen(0, "127.0.0.1");
   await once(issuer, "listening");
   issuerUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}`;
+  receiver = createServer(async (request, response) => {
+    heard.push(JSON.parse(Buffer.concat(await request.toArray()).toString()));
+    response.end();
+  });
+  receiver.listen(0, "127.0.0.1");
+  await once(receiver, "listening");
   company = await Company.found({
     policies,
-    prepare: ({ serverFolder }) => appendFile(join(serverFolder, "jitdb.yaml"), identity()),
+    async prepare({ serverFolder }) {
+      const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
+      await writeFile(join(serverFolder, "hook"), secret, { mode: 0o600 });
+      await appendFile(join(serverFolder, "jitdb.yaml"), identity());
+    },
   });
 });
 afterAll(async () => {
   await company?.close();
   issuer?.close();
+  receiver?.close();
 });
 
 function identity(): string {
@@ -68,6 +82,11 @@ identity:
         issuer: ${issuerUrl}
         audience: jitdb
         claims: { repository: example/orders }
+webhooks:
+  chat:
+    url: http://127.0.0.1:${(receiver.address() as AddressInfo).port}/
+    secret: \${file:hook}
+    events: [session.*]
 `;
 }
 
@@ -138,6 +157,11 @@ test("a job with its service's key reads at once, gives the access back and leav
     person: "nightly",
     text: "SELECT count(*) AS n FROM app.orders;",
   });
+  await eventually("the webhook hears of its session", () => heard.length === 2);
+  expect(heard).toMatchObject([
+    { type: "session.opened", data: { person: "nightly", database: "prod-orders" } },
+    { type: "session.closed", data: { person: "nightly", statements: 1 } },
+  ]);
   expect(String(job.stderr)).toContain("Logged out of");
   expect(String(job.stderr)).not.toContain("could not be told");
   await eventually(
