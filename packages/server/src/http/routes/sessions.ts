@@ -1,11 +1,13 @@
-// GET /sessions: database sessions, open and past. Administrators see all, everybody else their own.
+// GET /sessions: database sessions, open and past. Administrators see all, reviewers those of what they review, everybody
+// else their own.
 
 import { type SessionView, sessionList, sessionQuery } from "@jitdb/shared/api/audit";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import { type Selectable, sql } from "kysely";
+import { type ExpressionBuilder, type Selectable, sql } from "kysely";
 import type { z } from "zod";
 import { type Page, pageOf, parseCursor } from "../../access/paging.ts";
+import { namesGroup } from "../../access/requests/views.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { Store } from "../../store/store.ts";
 import type { Tables } from "../../store/tables.ts";
@@ -45,7 +47,12 @@ async function listSessions(
     .orderBy("sessions.id", "desc")
     .limit(limit + 1);
   if (scope === "mine" || !caller.administrator) {
-    query = query.where("sessions.person_id", "=", caller.personId);
+    query = query.where((where) =>
+      where.or([
+        where("sessions.person_id", "=", caller.personId),
+        ...(scope === "mine" ? [] : [isReviewed(where, caller)]),
+      ]),
+    );
   }
   if (open !== undefined) {
     query = query.where("sessions.closed_at", open ? "is" : "is not", null);
@@ -59,6 +66,16 @@ async function listSessions(
   }
   const rows = await query.execute();
   return pageOf(rows, limit, (row) => ({ at: row.opened_at, id: row.id }));
+}
+
+function isReviewed(where: ExpressionBuilder<Tables, "sessions">, caller: Caller) {
+  return where.exists(
+    where
+      .selectFrom("reviews")
+      .select("reviews.grant_id")
+      .whereRef("reviews.grant_id", "=", "sessions.grant_id")
+      .where((review) => namesGroup(review, "reviews.reviewer_groups", caller)),
+  );
 }
 
 type SessionRow = Selectable<Tables["sessions"]>;
