@@ -2,7 +2,7 @@
 // when a grant gets more time.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { GrantId } from "../../packages/shared/src/ids.ts";
+import type { GrantId, RequestId } from "../../packages/shared/src/ids.ts";
 import { encodeQuery } from "../../packages/shared/src/postgres/encoder.ts";
 import { backendMessages } from "../../packages/shared/src/postgres/messages.ts";
 import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
@@ -92,6 +92,33 @@ describe("notices", () => {
     expect(await warning()).toMatchObject({
       message: "Access to prod-orders ends in 5m. A transaction that runs then has 1m to finish.",
     });
+  });
+
+  test("of break-glass come at the start of each session, and all of its records are marked", async () => {
+    const broken = await rig.grant("alice", durationMs);
+    await rig.access.store.db
+      .updateTable("requests")
+      .set({ break_glass: 1 })
+      .where("id", "=", broken.replace("grt", "req") as RequestId)
+      .execute();
+    client = await WireClient.open(client.stream.agent, broken);
+    expect(await warning()).toMatchObject({
+      severity: "WARNING",
+      message: "Access to prod-orders is by break-glass: everything you do is reviewed.",
+    });
+    await client.query("select 'reviewed'");
+    await client.stream.close();
+    await rig.recorded("session.closed");
+    for (const kind of [
+      "session.opened",
+      "statement.intent",
+      "statement.outcome",
+      "session.closed",
+    ] as const) {
+      const marks = rig.records(kind).map((record) => [record.grant, record.breakGlass]);
+      expect(marks).toContainEqual([broken, true]);
+      expect(marks.filter(([id, mark]) => (id === broken) !== (mark === true))).toEqual([]);
+    }
   });
 
   test("never stand inside a message of the server", async () => {

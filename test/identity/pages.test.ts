@@ -7,7 +7,7 @@ import {
   startIdentityServer,
 } from "../../packages/server/src/identity/identity-fixture.ts";
 import { Browser } from "../support/browser.ts";
-import { letIn, openConfirmPage, TestDevice } from "./device.ts";
+import { letIn, openConfirmPage, type Started, TestDevice } from "./device.ts";
 
 let server: IdentityServer;
 let device: TestDevice;
@@ -282,6 +282,20 @@ test("a form that is no form, too large or twice filled in harms nothing", async
   expect(await send("application/json", "{}")).toBe(415);
   expect(await send("application/x-www-form-urlencoded", "a".repeat(20_000))).toBe(413);
   expect(await send("application/x-www-form-urlencoded", "form_token=a&form_token=b")).toBe(403);
+});
+
+test("a login that has to be anew takes no password of before it, not even of the same second", async () => {
+  const second = Math.ceil(Date.now() / 1000) * 1000;
+  vi.setSystemTime(second + 100);
+  const browser = new Browser();
+  await openConfirmPage(await device.begin(), "alice", password, browser);
+  vi.setSystemTime(second + 600);
+  const { body } = await device.start({ login_again: "true" });
+  const started = body as unknown as Started;
+  const asked = await browser.open(started.verification_uri_complete);
+  expect(asked.text).not.toContain("Let this device in?");
+  const page = await browser.press(asked, /^log in$/i, { name: "alice", password });
+  expect(page.text).toContain("Let this device in?");
 });
 
 test("a set-up link leads to a password, once", async () => {

@@ -231,8 +231,10 @@ describe("users", () => {
     expect(json).toContainEqual({
       name: "alice",
       groups: ["developers"],
+      companyGroups: [],
       disabled: false,
       hasPassword: false,
+      company: false,
     });
     expect(await journal()).toContain('"kind":"person.disabled"');
   });
@@ -309,7 +311,7 @@ describe("webhooks test", () => {
 
       const unknown = await run(["webhooks", "test", "chat"]);
       expect(unknown.exitCode).toBe(2);
-      expect(unknown.stderr).toContain("Known in jitdb.yaml: tickets.");
+      expect(unknown.stderr).toContain("Known in the configuration: tickets.");
     } finally {
       receiver.close();
     }

@@ -1,8 +1,8 @@
 // Hints inside one process that something changed. The store is the truth: who misses a hint finds the same by asking.
 
 export interface Hint {
-  readonly type: "request" | "grant" | "person" | "device" | "session";
-  /** Of the request, grant, person, device or session that changed. */
+  readonly type: "request" | "grant" | "person" | "device" | "session" | "outbox";
+  /** Of the request, grant, person, device or session that changed; of the outbox, the receiver's name. */
   readonly id: string;
 }
 

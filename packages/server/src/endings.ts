@@ -82,6 +82,7 @@ export class Endings {
         break;
       case "request":
       case "session":
+      case "outbox":
         break;
     }
   }

@@ -102,9 +102,8 @@ async function open(
   const access = createAccess(config, ports, state, installation, credentials);
   const endings = new Endings({ ...state, ...ports, access, gateway });
   closers.add(() => endings.stop());
-  const { people } = state;
   const { vouching } = identity;
-  closers.add(await listenForCommands(config, { people, vouching }, logger));
+  closers.add(await listenForCommands(config, { ...state, ...ports, vouching }, logger));
 
   const events = new Events({ ...state, ...ports, access });
   const ticks = repeat(
@@ -262,18 +261,18 @@ function createAccess(
 /** Commands on this machine are a comfort: without their socket they need the server stopped, and it runs all the same. */
 async function listenForCommands(
   config: Config,
-  parts: Omit<ControlParts, "publicUrl">,
+  parts: Omit<ControlParts, "publicUrl" | "webhooks">,
   logger: Logger,
 ): Promise<() => Promise<void>> {
-  const { dataFolder, publicUrl } = config;
+  const { dataFolder, publicUrl, webhooks } = config;
   try {
     return await serveControl(dataFolder, (command) =>
-      runControlCommand({ ...parts, publicUrl }, command),
+      runControlCommand({ ...parts, publicUrl, webhooks }, command),
     );
   } catch (error) {
     logger.warn(
       { err: error },
-      "no control socket: `jitdb-server users` and `devices` need the server stopped",
+      "no control socket: `jitdb-server users`, `devices` and `webhooks` need the server stopped",
     );
     return async () => undefined;
   }

@@ -18,6 +18,7 @@ export interface State {
   /** The journal's folder. */
   readonly journalFolder: string;
   readonly trail: AuditTrail;
+  readonly outbox: Outbox;
   readonly bus: Bus;
   readonly passwords: Passwords;
   readonly people: People;
@@ -54,7 +55,7 @@ export async function openState(
     const passwords = new Passwords(random);
     const people = new People({ store, clock, random, trail, bus, passwords });
     const close = () => closers.close();
-    return { store, journal, journalFolder, trail, bus, passwords, people, close };
+    return { store, journal, journalFolder, trail, outbox, bus, passwords, people, close };
   } catch (error) {
     await closers.close();
     throw error;

@@ -27,7 +27,14 @@ export async function usableGrant(
       line`The grant for ${picked.database} begins ${begins} (${picked.startsAt}).`,
     );
   }
-  return picked.user === "preparing" ? await awaitUser(context, picked) : checkUsable(picked);
+  const grant =
+    picked.user === "preparing" ? await awaitUser(context, picked) : checkUsable(picked);
+  if (grant.review !== null) {
+    context.terminal.say(
+      line`${grant.database} is by break-glass: everything you do is reviewed (by ${grant.review.groups.join(" or ")}).`,
+    );
+  }
+  return grant;
 }
 
 async function awaitUser(context: Context, picked: GrantView): Promise<GrantView> {

@@ -11,6 +11,11 @@ export function textOf(record: AuditRecordView, name: string): string {
   return typeof value === "string" ? value : "";
 }
 
+/** What kind of access it was, where that is worth a word: a reviewer has to find it. */
+export function markOf(record: AuditRecordView): "break-glass" | "" {
+  return record["breakGlass"] === true ? "break-glass" : "";
+}
+
 /** A field that is a number. */
 export function numberOf(record: AuditRecordView, name: string): number | undefined {
   const value = record[name];

@@ -3,7 +3,7 @@
 import type { AuditRecordView } from "@jitdb/shared/api/audit";
 import type { Column } from "../table.ts";
 import { calendarDay, clean, clockTime, pad, truncate, widthOf } from "../text.ts";
-import { textOf, timeOf } from "./record.ts";
+import { markOf, textOf, timeOf } from "./record.ts";
 import { describeOutcomes, describeStatement } from "./statement.ts";
 import type { Happening, Story } from "./story.ts";
 import { describeEvent, fieldsOf, listFields } from "./words.ts";
@@ -25,11 +25,12 @@ interface Cells {
   readonly time: string;
   readonly who: string;
   readonly database: string;
+  readonly mark: string;
   readonly happening: Happening;
 }
 
 /**
- * The heading, then a line a happening: time, person, database, and words cut to the width. Of a statement the text is cut,
+ * The heading, then a line a happening: time, person, database, a mark of break-glass, and words cut to the width. Of a statement the text is cut,
  * and what became of it stays. A column in which nothing stands is left out.
  */
 export function drawTimeline(
@@ -47,6 +48,7 @@ export function drawTimeline(
       time: isDated ? `${days[index]} ${time}` : time,
       who: nameCell(record, "person", width),
       database: nameCell(record, "database", width),
+      mark: markOf(record),
       happening,
     };
   });
@@ -54,15 +56,18 @@ export function drawTimeline(
     time: widest("TIME", rows, ({ time }) => time),
     who: widest("WHO", rows, ({ who }) => who),
     database: widest("DATABASE", rows, ({ database }) => database),
+    mark: widest("MARK", rows, ({ mark }) => mark),
   };
-  const draw = (time: string, who: string, database: string) =>
-    [pad(time, widths.time), pad(who, widths.who), pad(database, widths.database)]
-      .filter((cell) => cell !== "")
-      .join(gap) + gap;
+  const names = ["time", "who", "database", "mark"] as const;
+  const draw = (cells: Readonly<Record<(typeof names)[number], string>>) =>
+    names
+      .filter((name) => widths[name] > 0)
+      .map((name) => pad(cells[name], widths[name]) + gap)
+      .join("");
   return [
-    `${draw("TIME", widths.who === 0 ? "" : "WHO", widths.database === 0 ? "" : "DATABASE")}WHAT`,
-    ...rows.map(({ time, who, database, happening }) => {
-      const start = draw(time, who, database);
+    `${draw({ time: "TIME", who: "WHO", database: "DATABASE", mark: "MARK" })}WHAT`,
+    ...rows.map(({ happening, ...cells }) => {
+      const start = draw(cells);
       return start + drawWhat(happening, story, width - widthOf(start), outcomes);
     }),
   ];
@@ -138,7 +143,7 @@ export function drawFull({ record, outcomes }: Happening, story: Story): string[
   ];
 }
 
-/** For pipes: number, exact time, person, database, kind, and a statement's text or the fields that no column shows. */
+/** For pipes: number, exact time, person, database, kind, a statement's text or the fields that no column shows, and the mark. */
 export function plainColumns(
   story: Story,
   { full }: { readonly full: boolean },
@@ -154,5 +159,6 @@ export function plainColumns(
     { heading: "DATABASE", show: (record) => textOf(record, "database") },
     { heading: "KIND", show: (record) => record.kind },
     { heading: "WHAT", show: what },
+    { heading: "MARK", show: markOf },
   ];
 }

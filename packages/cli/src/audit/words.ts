@@ -12,7 +12,7 @@ export function describeEvent(record: AuditRecordView): string {
 }
 
 /** In a column of their own. */
-const columns = new Set(["seq", "at", "kind", "person", "database"]);
+const columns = new Set(["seq", "at", "kind", "person", "database", "breakGlass"]);
 /** Of use to the journal and to programs, not to readers. */
 const bookKeeping = new Set([
   ...["prev", "outbox", "occurredAt", "device", "digest", "masked", "recentOutbox"],

@@ -330,16 +330,42 @@ describe("jitdb audit in a pipe", () => {
 
   it("writes a line a record, without hashes", async () => {
     expect(await audit(records(), { terminal: false })).toBe(
-      "7\t2026-11-23T11:59:00.000Z\talice\tprod-orders\tgrant.ended\tgrant=grt_9fv3xzbgndm5 end=expired\n" +
-        "8\t2026-11-23T11:59:00.000Z\talice\tprod-orders\tstatement.intent\tselect 1;\ufffd\ufffd[2J\n",
+      "7\t2026-11-23T11:59:00.000Z\talice\tprod-orders\tgrant.ended\tgrant=grt_9fv3xzbgndm5 end=expired\t\n" +
+        "8\t2026-11-23T11:59:00.000Z\talice\tprod-orders\tstatement.intent\tselect 1;\ufffd\ufffd[2J\t\n",
     );
   });
 
   it("adds hashes and the statement's other fields with --full", async () => {
     expect(await audit(records(), { terminal: false, argv: ["--full"] })).toBe(
-      "7\t2026-11-23T11:59:00.000Z\talice\tprod-orders\tgrant.ended\tprev=4063a9284d9a device=nHX6SkmzslaZyrdj grant=grt_9fv3xzbgndm5 end=expired\n" +
-        "8\t2026-11-23T11:59:00.000Z\talice\tprod-orders\tstatement.intent\tprev=4063a9284d9a device=nHX6SkmzslaZyrdj grant=grt_9fv3xzbgndm5 session=ses_de7y6s9y6110e4e8 statement=s.1 protocol=query text=select 1;\ufffd\ufffd[2J\n",
+      "7\t2026-11-23T11:59:00.000Z\talice\tprod-orders\tgrant.ended\tprev=4063a9284d9a device=nHX6SkmzslaZyrdj grant=grt_9fv3xzbgndm5 end=expired\t\n" +
+        "8\t2026-11-23T11:59:00.000Z\talice\tprod-orders\tstatement.intent\tprev=4063a9284d9a device=nHX6SkmzslaZyrdj grant=grt_9fv3xzbgndm5 session=ses_de7y6s9y6110e4e8 statement=s.1 protocol=query text=select 1;\ufffd\ufffd[2J\t\n",
     );
+  });
+});
+
+describe("jitdb audit of a grant by break-glass", () => {
+  const records = () => [
+    record("session.opened", { application: "psql", breakGlass: true }),
+    intent("s.1", "DELETE FROM app.orders", { breakGlass: true }),
+    record("session.opened", { application: "psql" }),
+  ];
+
+  it("marks each record, statements too, in a column of its own", async () => {
+    expect(await audit(records(), { columns: 120 })).toBe(
+      [
+        "TIME      WHO    DATABASE     MARK         WHAT",
+        "11:59:00  alice  prod-orders  break-glass  session opened with psql (ses_de7y6s9y6110e4e8)",
+        "11:59:00  alice  prod-orders  break-glass  DELETE FROM app.orders  → no outcome yet",
+        "11:59:00  alice  prod-orders               session opened with psql (ses_de7y6s9y6110e4e8)",
+        "",
+      ].join("\n"),
+    );
+    const lines = (await audit(records(), { terminal: false })).split("\n").slice(0, 3);
+    expect(lines.map((text) => text.split("\t").at(-1))).toEqual([
+      "break-glass",
+      "break-glass",
+      "",
+    ]);
   });
 });
 

@@ -16,6 +16,7 @@ const session = {
   end: null,
   statements: 3,
   parked: false,
+  breakGlass: false,
 };
 
 interface Row {
@@ -56,7 +57,7 @@ const rows: Row[] = [
     terminal:
       "ID                    WHO    DATABASE   PROFILE    OPENED   STATEMENTS  STATE  FROM       APPLICATI…\n" +
       "ses_7k2m9x4qab3d5678  alice  prod-ord…  read-only  30s ago  3           open   192.0.2.7  psql\n",
-    pipe: "ses_7k2m9x4qab3d5678\talice\tprod-orders\tread-only\t2026-11-23T11:59:30.000Z\t3\topen\t192.0.2.7\tpsql\n",
+    pipe: "ses_7k2m9x4qab3d5678\talice\tprod-orders\tread-only\t2026-11-23T11:59:30.000Z\t3\topen\t\t192.0.2.7\tpsql\n",
   },
 ];
 
@@ -149,6 +150,19 @@ describe("lists that hide what they could show", () => {
     const people = await runWithFakes(argv, { api, terminal: true, columns: 120 });
     expect(people.stdout).toContain("  client closed  ");
     expect((await runWithFakes(argv, { api })).stdout).toContain("\tclient_closed\t");
+  });
+});
+
+describe("sessions of a grant by break-glass", () => {
+  it("are marked, for people and in pipes", async () => {
+    const marked = { ...session, breakGlass: true };
+    const api = { sessions: () => Promise.resolve({ sessions: [session, marked], next: null }) };
+    const argv = ["sessions", "--all"];
+    const people = await runWithFakes(argv, { api, terminal: true, columns: 140 });
+    expect(people.stdout.match(/break-glass/g)).toHaveLength(1);
+    const [plain, last] = (await runWithFakes(argv, { api })).stdout.split("\n");
+    expect(plain).toContain("\topen\t\t");
+    expect(last).toContain("\topen\tbreak-glass\t");
   });
 });
 

@@ -7,7 +7,10 @@ import { line } from "../text.ts";
 
 export const logoutCommand: CommandModule = {
   define: (command) =>
-    command.addHelpText("after", "\nGrants and open sessions of this device end with it."),
+    command.addHelpText(
+      "after",
+      "\nOpen sessions of this device end with it. Grants live on: give them back with `jitdb release`.",
+    ),
   run: (context) => runLogout(context),
 };
 

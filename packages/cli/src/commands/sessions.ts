@@ -80,6 +80,7 @@ function sessionColumns(now: number): Column<SessionView>[] {
       show: (session) => stateOf(session).replaceAll("_", " "),
       plain: stateOf,
     },
+    { heading: "MARK", show: ({ breakGlass }) => (breakGlass ? "break-glass" : "") },
     { heading: "FROM", spare: true, show: (session) => session.address },
     { heading: "APPLICATION", spare: true, show: (session) => session.application },
   ];

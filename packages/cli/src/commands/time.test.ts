@@ -116,6 +116,20 @@ describe("jitdb connect", () => {
   });
 });
 
+describe.each(["connect", "psql", "sql"])("jitdb %s", (command) => {
+  it("says of break-glass that everything is reviewed, and by whom, before anything runs", async () => {
+    const grants = [sampleGrant({ review: broken.review })];
+    const api = { grants: () => Promise.resolve({ grants, next: null }) };
+    const { stderr, stdout } = await runWithFakes([command, "prod-orders"], { api });
+    expect(stderr).toContain(
+      "prod-orders is by break-glass: everything you do is reviewed (by security).",
+    );
+    expect(stdout).toBe("");
+    const ordinary = await runWithFakes([command, "prod-orders"], { api: mine });
+    expect(ordinary.stderr).not.toContain("break-glass");
+  });
+});
+
 describe("jitdb review", () => {
   const open = { grants: () => Promise.resolve({ grants: [broken], next: null }) };
 

@@ -22,6 +22,7 @@ export function describeGrant(detail: GrantDetail, now: number): string[] {
     ...(request.approvals.given.length === 0 ? [fact("approved", "by the policy alone")] : []),
     fact("time", line`${moment(grant.startsAt)} to ${moment(grant.endsAt)}`),
     ...describeEnd(detail, now),
+    ...describeReview(grant),
     fact("user", line`${userName}: ${grant.user}`),
     fact("sessions", `${sessions.total}, ${open}, ${counted(sessions.statements, "statement")}`),
     fact("records", line`jitdb audit --grant ${grant.id}`),
@@ -39,6 +40,22 @@ function describeEnd({ grant }: GrantDetail, now: number): string[] {
   const by = grant.endedBy === null ? "" : ` by ${grant.endedBy}`;
   const why = grant.endReason === null || grant.endReason === "" ? "" : `: ${grant.endReason}`;
   return [fact("ended", line`${relative(grant.endedAt, now)}, ${grant.end ?? ""}${by}${why}`)];
+}
+
+function describeReview({ review }: GrantDetail["grant"]): string[] {
+  if (review === null) {
+    return [];
+  }
+  const { groups, dueAt, signedBy, signedAt, comment } = review;
+  const why = comment === null || comment === "" ? "" : `: ${comment}`;
+  return [
+    signedBy === null
+      ? fact(
+          "mark",
+          line`break-glass; open until ${groups.join(" or ")} signs, due ${moment(dueAt)}`,
+        )
+      : fact("mark", line`break-glass; signed by ${signedBy} ${moment(signedAt ?? "")}${why}`),
+  ];
 }
 
 /** A script is printed as it is, line by line: it is there to be run. */

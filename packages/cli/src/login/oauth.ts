@@ -7,6 +7,7 @@ import { Secret } from "@jitdb/shared/secret";
 import * as oauth from "oauth4webapi";
 import { toConnectionError } from "../network/failure.ts";
 import type { Network } from "../network/network.ts";
+import { clean, line } from "../text.ts";
 import type { Login } from "./credentials.ts";
 import { toOAuthError } from "./oauth-error.ts";
 import { importDeviceKey } from "./proof.ts";
@@ -168,17 +169,21 @@ export class OAuth {
             {},
             oauth.PrivateKeyJwt((await importDeviceKey(credential.key)).privateKey),
           ] as const);
-    return await this.#token(as, key, null, async (DPoP) => {
-      const response = await oauth.genericTokenEndpointRequest(
-        metadata,
-        as,
-        authentication,
-        grant,
-        { ...parameters, device_label: deviceLabel },
-        { ...this.#options, DPoP },
-      );
-      return await oauth.processGenericTokenEndpointResponse(metadata, as, response);
-    });
+    try {
+      return await this.#token(as, key, null, async (DPoP) => {
+        const response = await oauth.genericTokenEndpointRequest(
+          metadata,
+          as,
+          authentication,
+          grant,
+          { ...parameters, device_label: deviceLabel },
+          { ...this.#options, DPoP },
+        );
+        return await oauth.processGenericTokenEndpointResponse(metadata, as, response);
+      });
+    } catch (error) {
+      throw serviceRefused(error, credential);
+    }
   }
 
   /** Ends the login on the server, and with it every token of its family. */
@@ -187,7 +192,9 @@ export class OAuth {
     if (token === null) {
       return;
     }
-    const { metadata, client } = await this.#discover(login.clientId);
+    // A service's own client would have to be proven with its key, which nobody keeps.
+    const clientId = login.refreshToken === null ? undefined : login.clientId;
+    const { metadata, client } = await this.#discover(clientId);
     await this.#guard(async () => {
       const response = await oauth.revocationRequest(
         metadata,
@@ -300,6 +307,35 @@ export class OAuth {
     } catch (thrown) {
       throw toOAuthError(thrown, this.#server, this.#ports.clock.now());
     }
+  }
+}
+
+/** The server's own reason: nobody sits there who could look it up. */
+function serviceRefused(thrown: unknown, credential: ServiceCredential): unknown {
+  const cause = thrown instanceof JitdbError ? thrown.cause : undefined;
+  if (!(cause instanceof oauth.ResponseBodyError) || cause.status === 429) {
+    return thrown;
+  }
+  const { name } = credential;
+  switch (cause.error) {
+    case "invalid_grant": {
+      const reason = `The server refuses the ${"token" in credential ? "token" : "key"} of ${name}.`;
+      const told = "token" in credential ? cause.error_description : undefined;
+      return new JitdbError("login.service", clean(told ?? reason), { cause });
+    }
+    case "invalid_client":
+      return new JitdbError("login.service", line`The server does not know that key of ${name}.`, {
+        cause,
+      });
+    case "temporarily_unavailable": {
+      const reason = cause.error_description ?? "The token's issuer does not answer.";
+      return new JitdbError("login.provider", clean(reason), {
+        hint: "Try again in a minute; the same token is good as long as it has not expired.",
+        cause,
+      });
+    }
+    default:
+      return thrown;
   }
 }
 

@@ -9,8 +9,8 @@ import type { Tables } from "../store/tables.ts";
 import { endedError } from "./grants/grant.ts";
 import { deviceStandingOf } from "./standing.ts";
 
-/** A row of the store. */
-export type Grant = Selectable<Tables["grants"]>;
+/** A row of the store, and whether it was taken by break-glass (1). */
+export type Grant = Selectable<Tables["grants"]> & { readonly break_glass: number };
 
 /**
  * The grant, if the caller may open a session with it at this moment. The store decides, never the token alone.
@@ -29,10 +29,12 @@ export async function authorizeOpen(
   const { deviceConfirmed } = await deviceStandingOf(store.db, caller);
   const grant = await store.db
     .selectFrom("grants")
-    .selectAll()
+    .innerJoin("requests", "requests.id", "grants.request_id")
+    .selectAll("grants")
+    .select("requests.break_glass")
     // SECURITY: a foreign grant answers as one that is not there, so that nobody learns ids by trying.
-    .where("id", "=", grantId as Grant["id"])
-    .where("person_id", "=", caller.personId)
+    .where("grants.id", "=", grantId as Grant["id"])
+    .where("grants.person_id", "=", caller.personId)
     .executeTakeFirst();
   if (grant === undefined) {
     throw new JitdbError("grant.unknown", `You have no grant ${grantId}.`);

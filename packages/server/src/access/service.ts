@@ -74,6 +74,7 @@ export class AccessService {
       database: input.database,
       durationMs: input.durationMs,
       ...(input.profile === undefined ? {} : { profile: input.profile }),
+      ...(input.breakGlass === true && { breakGlass: true as const }),
     };
     const id = await this.#change(caller, refusal, (change) =>
       ask(this.#ports, this.#policies, change, caller, input),
@@ -90,7 +91,7 @@ export class AccessService {
 
   async deny(caller: Caller, id: string, reason: string): Promise<RequestView> {
     await this.#change(caller, { request: id, action: "deny" }, (change) =>
-      deny(change, caller, id, reason),
+      deny(this.#ports, change, caller, id, reason),
     );
     return await this.getRequest(caller, id);
   }

@@ -13,6 +13,8 @@ export interface Subject {
   readonly database?: string | undefined;
   readonly grant?: string | undefined;
   readonly session?: string | undefined;
+  /** What it is about was asked for, or taken, by break-glass: somebody else has to look at it. Absent where it was not. */
+  readonly breakGlass?: true | undefined;
   /** Where the request or tunnel comes from. */
   readonly address?: string | undefined;
   /** ISO time of the change, for a record that came through the outbox; `at` is when it reached the journal. */
@@ -166,7 +168,6 @@ export interface AuditFields {
     readonly digest: string;
     /** ISO time of the start that was asked for, or of the end that an extension begins at. */
     readonly startsAt?: string;
-    readonly breakGlass?: true;
     /** The grant that shall get more time. */
     readonly extends?: string;
   };
@@ -204,7 +205,6 @@ export interface AuditFields {
     readonly policy: string;
     readonly startsAt: string;
     readonly endsAt: string;
-    readonly breakGlass?: true;
   };
   "request.denied": RequestFields & { readonly by: string; readonly reason: string };
   "request.withdrawn": RequestFields;
@@ -217,7 +217,6 @@ export interface AuditFields {
     readonly endsAt: string;
     /** A soft end: a transaction that runs then may go on for so long. */
     readonly drainMs?: number;
-    readonly breakGlass?: true;
   };
   /** By a request of its own, which names it. */
   "grant.extended": RequestFields & {

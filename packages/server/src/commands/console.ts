@@ -47,8 +47,9 @@ export async function runOnConsole<T>(
   }
   try {
     const vouching = new Vouching({ ...state, ...ports });
-    const { publicUrl } = config;
-    return answer.parse(await runControlCommand({ ...state, vouching, publicUrl }, command));
+    const { publicUrl, webhooks } = config;
+    const parts = { ...state, ...ports, vouching, publicUrl, webhooks };
+    return answer.parse(await runControlCommand(parts, command));
   } finally {
     await state.close();
   }

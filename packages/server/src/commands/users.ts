@@ -37,7 +37,7 @@ export function addUsers(program: Command, terminal: Terminal): void {
     );
   users
     .command("groups <name> [groups...]")
-    .description("replace a person's groups")
+    .description("replace a person's groups; those that the company gave stay")
     .addOption(configOption())
     .option("--through <name>", throughWhom)
     .action((name: string, groups: string[], options: UserOptions) =>
@@ -73,17 +73,29 @@ function show(
     return;
   }
   const widest = Math.max(...people.map((person) => person.name.length), 0);
-  for (const { name, groups, disabled, hasPassword } of people) {
-    const state = disabled ? "disabled" : hasPassword ? "active" : "invited";
-    const line = `${name.padEnd(widest)}  ${state.padEnd(8)}  ${groups.join(", ")}`.trimEnd();
+  for (const person of people) {
+    const { name, groups, companyGroups } = person;
+    const shown = groups.map((group) => (companyGroups.includes(group) ? `${group}*` : group));
+    const line =
+      `${name.padEnd(widest)}  ${stateOf(person).padEnd(8)}  ${shown.join(", ")}`.trimEnd();
     if (command.do === "list") {
       terminal.print(line);
     } else {
       terminal.say(line);
     }
   }
+  if (people.some(({ companyGroups }) => companyGroups.length > 0)) {
+    terminal.say("* from the company, which alone takes it back, at the person's next login");
+  }
   if (link !== undefined) {
     terminal.say(`They choose a password here, until ${link.expiresAt}:`);
     terminal.print(link.url);
   }
+}
+
+function stateOf({ disabled, hasPassword, company }: UserAnswer["people"][number]): string {
+  if (disabled) {
+    return "disabled";
+  }
+  return hasPassword || company ? "active" : "invited";
 }

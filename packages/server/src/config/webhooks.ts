@@ -1,9 +1,11 @@
 // The `webhooks:` section: who outside hears of events. As it is written, and as the rest of the server sees it.
 
 import { name } from "@jitdb/shared/api/wire";
+import { parseDuration } from "@jitdb/shared/duration";
 import { Secret } from "@jitdb/shared/secret";
 import { z } from "zod";
 import { isEventFilter } from "../outbox/events.ts";
+import { giveUpMs } from "../outbox/outbox.ts";
 
 const loopback = ["127.0.0.1", "[::1]", "localhost"];
 
@@ -36,6 +38,24 @@ const secret = z
     return length >= 24 && length <= 64;
   }, 'is no webhook secret. Make one: echo "whsec_$(openssl rand -base64 32)"');
 
+const giveUpRule = "must be a duration between 1m and 30d, such as 12h.";
+
+const giveUp = z.preprocess(
+  (value) => (value instanceof Secret ? value.reveal() : value),
+  z.string(giveUpRule).transform((value, context) => {
+    try {
+      const ms = parseDuration(value);
+      if (ms >= 60_000 && ms <= 30 * 24 * 60 * 60_000) {
+        return ms;
+      }
+    } catch {
+      // parseDuration quotes the text; ours must not.
+    }
+    context.addIssue(giveUpRule);
+    return z.NEVER;
+  }),
+);
+
 const webhook = z.strictObject({
   url,
   secret,
@@ -46,6 +66,7 @@ const webhook = z.strictObject({
     )
     .min(1, "must name at least one event.")
     .optional(),
+  giveUp: giveUp.default(giveUpMs),
 });
 
 export const webhooksSchema = z.record(name, webhook).default({});
@@ -57,12 +78,15 @@ export interface WebhookConfig {
   readonly secret: Secret;
   /** Types, and families such as `grant.*`; absent: all. */
   readonly events?: readonly string[];
+  /** How long a message is tried for. */
+  readonly giveUpMs: number;
 }
 
 export function toWebhooks(input: z.infer<typeof webhooksSchema>): WebhookConfig[] {
-  return Object.entries(input).map(([name, { events, ...rest }]) => ({
+  return Object.entries(input).map(([name, { events, giveUp, ...rest }]) => ({
     name,
     ...rest,
+    giveUpMs: giveUp,
     ...(events && { events }),
   }));
 }

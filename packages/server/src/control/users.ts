@@ -22,8 +22,10 @@ export const userAnswer = z.object({
     z.object({
       name,
       groups: z.array(name),
+      companyGroups: z.array(name),
       disabled: z.boolean(),
       hasPassword: z.boolean(),
+      company: z.boolean(),
     }),
   ),
   /** SECURITY: whoever has it chooses the password; it is for the console alone. */
@@ -63,8 +65,10 @@ function answer(people: readonly Person[], link?: UserAnswer["link"]): UserAnswe
   const shown = people.map((person) => ({
     name: person.name,
     groups: [...person.groups],
+    companyGroups: [...person.companyGroups],
     disabled: person.disabled,
     hasPassword: person.hasPassword,
+    company: person.company,
   }));
   return { people: shown, ...(link && { link }) };
 }

@@ -14,6 +14,7 @@ import type { Engine } from "../engines/engine.ts";
 import type { FastWebSocket } from "../http/websockets/fast-websocket.ts";
 import type { Authenticator } from "../identity/authenticator.ts";
 import type { Caller } from "../identity/caller.ts";
+import type { Outbox } from "../outbox/outbox.ts";
 import type { Store } from "../store/store.ts";
 import { type GatewayLimits, gatewayLimits } from "./limits.ts";
 import { Canceller } from "./sessions/cancel.ts";
@@ -41,6 +42,8 @@ export interface GatewayPorts {
     renewPassword(grantId: GrantId, user: Pick<GrantUser, "generation">): Promise<void>;
   };
   readonly bus: Pick<Bus, "emit">;
+  /** Absent: nobody outside hears of sessions. */
+  readonly outbox?: Pick<Outbox, "wants" | "add">;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

@@ -8,9 +8,11 @@ import type { Trail } from "../audit/trail.ts";
 import type { Bus } from "../bus.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
-import type { CompanyPerson } from "./company.ts";
+import type { CompanyPerson, Logout } from "./company.ts";
+import { membershipsOf, replaceMemberships } from "./memberships.ts";
 import { type Artifacts, endLoginsOf } from "./oauth/artifacts.ts";
 import type { People, Person } from "./people.ts";
+import type { UsedProofs } from "./proof.ts";
 
 /** As long as a login of a device can last. */
 const sessionMs = 365 * 24 * 60 * 60 * 1000;
@@ -25,6 +27,7 @@ export interface CompanyAccountsOptions {
   readonly bus: Bus;
   readonly people: People;
   readonly artifacts: Artifacts;
+  readonly usedProofs: UsedProofs;
 }
 
 export class CompanyAccounts {
@@ -65,24 +68,21 @@ export class CompanyAccounts {
     return person;
   }
 
-  /** Ends all logins of whom the company logged out, here and on every device. */
-  async logOut(who: { subject?: string; session?: string }, address: string): Promise<void> {
-    const { store, trail, bus, artifacts } = this.#options;
-    const session =
-      who.session === undefined ? undefined : await artifacts.find("CompanySession", who.session);
-    const person = await store.db
-      .selectFrom("people")
-      .select(["id", "name"])
-      .where("subject", "is not", null)
-      .$if(who.subject !== undefined, (query) => query.where("subject", "=", who.subject ?? ""))
-      .$if(who.subject === undefined, (query) =>
-        query.where("id", "=", (session?.payload.accountId ?? "") as PersonId),
-      )
-      .executeTakeFirst();
-    if (person === undefined) {
-      return;
-    }
+  /**
+   * Ends all logins of whom the company logged out, here and on every device. False: the token was obeyed before.
+   * Where it fails, nothing was ended, and the same token may come again.
+   */
+  async logOut(logout: Logout, address: string): Promise<boolean> {
+    const { store, trail, bus, usedProofs } = this.#options;
+    const person = await this.#personOf(logout);
     const devices = await store.transaction(async (tx) => {
+      const { id, goodForMs } = logout;
+      if (!(await usedProofs.claim("company logout", id, goodForMs, tx))) {
+        return undefined;
+      }
+      if (person === undefined) {
+        return [];
+      }
       await endLoginsOf(tx, person.id);
       await trail.stage(tx, { kind: "login.logged_out", person: person.name, address });
       return await tx
@@ -91,10 +91,25 @@ export class CompanyAccounts {
         .where("person_id", "=", person.id)
         .execute();
     });
-    await trail.drain();
-    for (const { id } of devices) {
+    for (const { id } of devices ?? []) {
       bus.emit({ type: "device", id });
     }
+    await trail.drain();
+    return devices !== undefined;
+  }
+
+  async #personOf({ subject, session }: Logout) {
+    const { store, artifacts } = this.#options;
+    const people = store.db
+      .selectFrom("people")
+      .select(["id", "name"])
+      .where("subject", "is not", null);
+    if (subject !== undefined) {
+      return await people.where("subject", "=", subject).executeTakeFirst();
+    }
+    const known = await artifacts.find("CompanySession", session ?? "");
+    const id = (known?.payload.accountId ?? "") as PersonId;
+    return await people.where("id", "=", id).executeTakeFirst();
   }
 
   async #add(tx: Kysely<Tables>, told: CompanyPerson) {
@@ -136,25 +151,15 @@ export class CompanyAccounts {
     groups: readonly string[],
     isNew: boolean,
   ): Promise<void> {
-    const before = await tx
-      .deleteFrom("memberships")
-      .where("person_id", "=", id)
-      .where("source", "=", "idp")
-      .returning("group_name")
-      .execute();
-    if (groups.length > 0) {
-      await tx
-        .insertInto("memberships")
-        .values(groups.map((group_name) => ({ person_id: id, group_name, source: "idp" as const })))
-        .onConflict((conflict) => conflict.columns(["person_id", "group_name"]).doNothing())
-        .execute();
-    }
-    const kept = before.map((row) => row.group_name).toSorted();
-    if (!isNew && kept.join() !== groups.join()) {
+    const before = (await membershipsOf(tx, id))
+      .filter(({ source }) => source !== "local")
+      .map(({ group_name }) => group_name);
+    const all = await replaceMemberships(tx, { person: id, source: "idp", groups });
+    if (!isNew && before.join() !== groups.join()) {
       await this.#options.trail.stage(tx, {
         kind: "person.groups_changed",
         person: name,
-        groups,
+        groups: all,
         by,
       });
     }

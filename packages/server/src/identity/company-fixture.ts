@@ -17,6 +17,8 @@ export interface CompanyServer {
   person: { readonly sub: string; readonly claims: Readonly<Record<string, unknown>> };
   /** How often somebody had to prove who they are. */
   readonly logins: number;
+  /** The sessions there that its answers named, the newest last. */
+  readonly sessions: readonly string[];
   /** A token as the company signs it for back-channel logouts. */
   logoutToken(claims: Readonly<Record<string, unknown>>): string;
   close(): Promise<void>;
@@ -30,17 +32,21 @@ export async function startCompany(publicUrl: () => string): Promise<CompanyServ
   await once(server, "listening");
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   let person: CompanyServer["person"] = { sub: "nobody", claims: {} };
+  const sessions: string[] = [];
   let logins = 0;
   let provider: Provider | undefined;
 
-  const open = () =>
-    new Provider(issuer, {
+  const open = () => {
+    const opened = new Provider(issuer, {
       clients: [
         {
           client_id: clientId,
           client_secret: clientSecret,
           redirect_uris: [`${publicUrl()}/device/company/return`],
           id_token_signed_response_alg: "ES256",
+          backchannel_logout_uri: `${publicUrl()}/oauth/company/logout`,
+          // Its ID tokens name the session then.
+          backchannel_logout_session_required: true,
         },
       ],
       jwks: {
@@ -48,7 +54,7 @@ export async function startCompany(publicUrl: () => string): Promise<CompanyServ
       },
       cookies: { keys: ["cookies of a test"] },
       claims: { openid: ["sub"], profile: ["preferred_username", "groups"] },
-      features: { devInteractions: { enabled: false } },
+      features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
       interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
       findAccount: (_context, sub) => ({
         accountId: sub,
@@ -64,6 +70,11 @@ export async function startCompany(publicUrl: () => string): Promise<CompanyServ
         return grant;
       },
     });
+    opened.on("authorization.success", ({ oidc }) => {
+      sessions.push(String(oidc.session?.sidFor(clientId)));
+    });
+    return opened;
+  };
 
   async function answer(
     request: Parameters<Provider["interactionFinished"]>[0],
@@ -98,6 +109,7 @@ export async function startCompany(publicUrl: () => string): Promise<CompanyServ
     set person(next) {
       person = next;
     },
+    sessions,
     get logins() {
       return logins;
     },

@@ -3,11 +3,11 @@
 
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
-import { jwtVerify } from "jose";
+import { createRemoteJWKSet, customFetch, jwtVerify } from "jose";
 import * as oidc from "openid-client";
 import type { CompanyConfig } from "../config/identity.ts";
-import type { UsedProofs } from "./proof.ts";
-import { openKeys, tokenAlgorithms } from "./services.ts";
+import { boundedFetch, type Fetch, namedAddress } from "./outgoing.ts";
+import { tokenAlgorithms } from "./services.ts";
 
 /** Where the identity provider sends the browser back to, below the public URL. */
 export const returnPath = "/device/company/return";
@@ -15,7 +15,6 @@ export const returnPath = "/device/company/return";
 const limits = {
   timeoutSeconds: 10,
   discoveryMs: 60 * 60 * 1000,
-  maxAnswerBytes: 1024 * 1024,
   maxGroups: 2000,
   /** A login there that is older is asked for again; as long as a browser stays logged in here. */
   maxAgeSeconds: 8 * 60 * 60,
@@ -46,21 +45,38 @@ export interface CompanyPerson {
   readonly provenAt: number;
 }
 
+/** A logout token that is the company's, and what keeps it from being obeyed twice. */
+export interface Logout {
+  readonly subject?: string;
+  readonly session?: string;
+  /** Names the token. */
+  readonly id: string;
+  /** How long it could be sent again. */
+  readonly goodForMs: number;
+}
+
 export interface CompanyOptions {
   readonly config: CompanyConfig;
   readonly clock: Clock;
   readonly random: Random;
-  readonly usedProofs: UsedProofs;
   readonly publicUrl: string;
+  /** The network; for tests another one. */
+  readonly fetch?: Fetch;
+  /** Seconds that each answer of the provider may take. */
+  readonly timeoutSeconds?: number;
 }
 
 export class Company {
   readonly #options: CompanyOptions;
+  readonly #fetch: Fetch;
+  readonly #timeoutSeconds: number;
   #discovered: { readonly found: Promise<oidc.Configuration>; readonly at: number } | undefined;
-  #keys: Awaited<ReturnType<typeof openKeys>> | undefined;
+  #keys: { readonly at: string; readonly set: ReturnType<typeof createRemoteJWKSet> } | undefined;
 
   constructor(options: CompanyOptions) {
     this.#options = options;
+    this.#fetch = boundedFetch(options.fetch);
+    this.#timeoutSeconds = options.timeoutSeconds ?? limits.timeoutSeconds;
   }
 
   /**
@@ -70,7 +86,8 @@ export class Company {
   async ask(again: boolean): Promise<{ readonly url: URL; readonly question: CompanyQuestion }> {
     const { config, publicUrl } = this.#options;
     const question = { state: this.#word(), nonce: this.#word(), verifier: this.#word() };
-    const url = oidc.buildAuthorizationUrl(await this.#discover(), {
+    const server = await this.#discover();
+    const parameters = {
       redirect_uri: publicUrl + returnPath,
       scope: config.scopes.join(" "),
       state: question.state,
@@ -80,8 +97,13 @@ export class Company {
       // With it, the provider has to say when the login was (OpenID Connect Core §3.1.2.1).
       max_age: String(again ? 0 : limits.maxAgeSeconds),
       ...(again && { prompt: "login" }),
-    });
-    return { url, question };
+    };
+    try {
+      // SECURITY: throws for an address that is not https://, such as javascript:, which the browser would run as ours.
+      return { url: oidc.buildAuthorizationUrl(server, parameters), question };
+    } catch (cause) {
+      throw toRefusal(cause);
+    }
   }
 
   /**
@@ -115,11 +137,11 @@ export class Company {
   }
 
   /**
-   * Checks a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6); good once.
+   * Checks a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6), but for whether it was obeyed before.
    * @throws Error for any that is not to be obeyed
    */
-  async verifyLogout(token: string): Promise<{ subject?: string; session?: string }> {
-    const { config, clock, usedProofs } = this.#options;
+  async verifyLogout(token: string): Promise<Logout> {
+    const { config, clock } = this.#options;
     if (token.length > limits.maxLogoutTokenLength) {
       throw new Error("The logout token is too long.");
     }
@@ -142,11 +164,8 @@ export class Company {
     if (sub === undefined && sid === undefined) {
       throw new Error("The logout token names nobody.");
     }
-    const rememberMs = (limits.maxLogoutTokenAgeSeconds + 60) * 1000;
-    if (!(await usedProofs.claim(`logout of ${config.issuer}`, String(jti), rememberMs))) {
-      throw new Error("The logout token was used before.");
-    }
-    return { ...subject, ...session };
+    const goodForMs = (limits.maxLogoutTokenAgeSeconds + 60) * 1000;
+    return { ...subject, ...session, id: `${config.issuer} ${String(jti)}`, goodForMs };
   }
 
   #read(claims: Readonly<Record<string, unknown>>): CompanyPerson {
@@ -176,15 +195,18 @@ export class Company {
   async #discover(): Promise<oidc.Configuration> {
     const now = this.#options.clock.now();
     const known = this.#discovered;
-    if (known !== undefined && now - known.at < limits.discoveryMs) {
-      return await known.found;
-    }
-    const found = this.#fetchConfiguration();
-    this.#discovered = { found, at: now };
+    const current =
+      known !== undefined && now - known.at < limits.discoveryMs
+        ? known
+        : { found: this.#fetchConfiguration(), at: now };
+    this.#discovered = current;
     try {
-      return await found;
+      return await current.found;
     } catch (cause) {
-      this.#discovered = undefined;
+      // Others may have waited for the same answer, and one of them may have asked again already.
+      if (this.#discovered === current) {
+        this.#discovered = undefined;
+      }
       throw toRefusal(cause);
     }
   }
@@ -198,37 +220,27 @@ export class Company {
       undefined,
       oidc.ClientSecretBasic(clientSecret.reveal()),
       {
-        timeout: limits.timeoutSeconds,
+        timeout: this.#timeoutSeconds,
         execute: [...local, oidc.enableNonRepudiationChecks],
-        [oidc.customFetch]: fetchBounded,
+        [oidc.customFetch]: (url, init) => this.#fetch(url, init as RequestInit),
       },
     );
   }
 
   async #openKeys() {
-    this.#keys ??= await openKeys(this.#options.config.issuer);
-    return this.#keys;
+    const { jwks_uri } = (await this.#discover()).serverMetadata();
+    const at = namedAddress(this.#options.config.issuer, jwks_uri);
+    if (this.#keys?.at !== at.href) {
+      const timeoutDuration = this.#timeoutSeconds * 1000;
+      const set = createRemoteJWKSet(at, { timeoutDuration, [customFetch]: this.#fetch });
+      this.#keys = { at: at.href, set };
+    }
+    return this.#keys.set;
   }
 
   #word(): string {
     return Buffer.from(this.#options.random.bytes(32)).toString("base64url");
   }
-}
-
-/** SECURITY: no redirects, which could lead into this network, and no answer that fills the memory. */
-async function fetchBounded(url: string, options: oidc.CustomFetchOptions): Promise<Response> {
-  const response = await fetch(url, { ...options, redirect: "error" } as RequestInit);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length;
-    if (size > limits.maxAnswerBytes) {
-      throw new Error("The company's login answered with too much.");
-    }
-    chunks.push(chunk);
-  }
-  const { status, headers } = response;
-  return new Response(status === 204 ? null : Buffer.concat(chunks), { status, headers });
 }
 
 function toRefusal(cause: unknown): JitdbError {
@@ -239,13 +251,47 @@ function toRefusal(cause: unknown): JitdbError {
   if (cause instanceof oidc.AuthorizationResponseError) {
     return refused("it turned the login down", cause);
   }
-  return new JitdbError("login.provider", "The company's login does not answer as it should.", {
-    cause,
-  });
+  if (cause instanceof oidc.ResponseBodyError) {
+    const code = answeredCodes.find((each) => each === cause.error) ?? "an error";
+    const message = `The company's login answered this server with ${code}.`;
+    return new JitdbError("login.provider", message, { cause, hint: compareHint });
+  }
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  if (forgedCodes.includes(code)) {
+    const reason = "what it sent is not for this login, or cannot be verified";
+    return refused(reason, cause, compareHint);
+  }
+  const what = code === "OAUTH_TIMEOUT" ? "is too slow" : "does not answer as it should";
+  return new JitdbError("login.provider", `The company's login ${what}.`, { cause });
 }
 
-function refused(reason: string, cause?: unknown): JitdbError {
-  return new JitdbError("login.company", `The company's login was refused: ${reason}.`, { cause });
+/** RFC 6749 §5.2; others would be the provider's own words. */
+const answeredCodes = [
+  "invalid_client",
+  "invalid_grant",
+  "invalid_request",
+  "invalid_scope",
+  "unauthorized_client",
+  "unsupported_grant_type",
+];
+
+/** openid-client's codes for answers and ID tokens that are another's, of another time, or made up. */
+const forgedCodes = [
+  "OAUTH_INVALID_RESPONSE",
+  "OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED",
+  "OAUTH_JWT_CLAIM_COMPARISON_FAILED",
+  "OAUTH_JWT_TIMESTAMP_CHECK_FAILED",
+  "OAUTH_KEY_SELECTION_FAILED",
+];
+
+const compareHint =
+  "Run `jitdb login` again. If it stays so, an administrator compares identity.company in jitdb.yaml, and the server's clock, with the company's provider.";
+
+function refused(reason: string, cause?: unknown, hint?: string): JitdbError {
+  return new JitdbError("login.company", `The company's login was refused: ${reason}.`, {
+    cause,
+    ...(hint !== undefined && { hint }),
+  });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

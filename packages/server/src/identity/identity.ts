@@ -93,8 +93,8 @@ export async function createIdentity(options: IdentityOptions): Promise<Identity
   });
   const company = options.identity.company;
   const companyLogin = company && {
-    company: new Company({ config: company, clock, random, usedProofs, publicUrl }),
-    accounts: new CompanyAccounts({ ...options, artifacts }),
+    company: new Company({ config: company, clock, random, publicUrl }),
+    accounts: new CompanyAccounts({ ...options, artifacts, usedProofs }),
     artifacts,
   };
   const pages = {

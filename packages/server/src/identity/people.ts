@@ -10,6 +10,7 @@ import type { Trail } from "../audit/trail.ts";
 import type { Bus } from "../bus.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
+import { type Membership, membershipsOf, replaceMemberships } from "./memberships.ts";
 import { endLoginsOf } from "./oauth/artifacts.ts";
 import type { Passwords } from "./passwords.ts";
 
@@ -18,6 +19,8 @@ export interface Person {
   readonly name: string;
   /** Sorted. */
   readonly groups: readonly string[];
+  /** Those of them that the company gave. */
+  readonly companyGroups: readonly string[];
   readonly disabled: boolean;
   /** Whether a password was chosen, by the set-up link or on the server's console. */
   readonly hasPassword: boolean;
@@ -93,7 +96,7 @@ export class People {
       if (added === undefined) {
         throw new JitdbError("person.exists", `There is already a person called ${person}.`);
       }
-      await writeGroups(tx, id, groups, addedBy);
+      await replaceMemberships(tx, { person: id, source: "local", groups, addedBy });
       await this.#trail.stage(tx, { kind: "person.added", person, groups, by });
     });
     return { person: await this.get(person), link };
@@ -103,15 +106,18 @@ export class People {
   async list(): Promise<Person[]> {
     const rows = await this.#store.db.selectFrom("people").selectAll().orderBy("name").execute();
     const memberships = await this.#store.db.selectFrom("memberships").selectAll().execute();
-    const groupsOf = (id: PersonId) =>
-      memberships.filter((one) => one.person_id === id).map((one) => one.group_name);
-    return rows.map((row) => toPerson(row, groupsOf(row.id)));
+    return rows.map((row) =>
+      toPerson(
+        row,
+        memberships.filter((one) => one.person_id === row.id),
+      ),
+    );
   }
 
   /** @throws JitdbError `person.unknown`. */
   async get(name: string): Promise<Person> {
     const row = await this.#rowOf(name);
-    return toPerson(row, await this.#groupsOf(row.id));
+    return toPerson(row, await membershipsOf(this.#store.db, row.id));
   }
 
   async find(id: PersonId): Promise<Person | undefined> {
@@ -120,7 +126,7 @@ export class People {
       .selectAll()
       .where("id", "=", id)
       .executeTakeFirst();
-    return row && toPerson(row, await this.#groupsOf(id));
+    return row && toPerson(row, await membershipsOf(this.#store.db, id));
   }
 
   /** Ends all logins of the person, too. @throws JitdbError `person.unknown`. */
@@ -163,7 +169,7 @@ export class People {
   }
 
   /**
-   * Replaces the person's groups. `through` names who brought the person into those that are new.
+   * Replaces the groups that the operator gave the person; the company's stay. `through` names who brought the person into those that are new.
    * @throws JitdbError `person.unknown`, `usage.invalid`.
    */
   async setGroups(
@@ -176,19 +182,9 @@ export class People {
     const addedBy = await this.#idOf(through);
     const { id } = await this.#humanOf(name);
     await this.#change(async (tx) => {
-      // SECURITY: those that stay keep through whom they came.
-      await tx
-        .deleteFrom("memberships")
-        .where("person_id", "=", id)
-        .$if(checked.length > 0, (query) => query.where("group_name", "not in", checked))
-        .execute();
-      await writeGroups(tx, id, checked, addedBy);
-      await this.#trail.stage(tx, {
-        kind: "person.groups_changed",
-        person: name,
-        groups: checked,
-        by,
-      });
+      const gift = { person: id, source: "local", groups: checked, addedBy } as const;
+      const all = await replaceMemberships(tx, gift);
+      await this.#trail.stage(tx, { kind: "person.groups_changed", person: name, groups: all, by });
     });
     this.#bus.emit({ type: "person", id });
     return await this.get(name);
@@ -235,7 +231,7 @@ export class People {
     if (row === undefined || !matches || row.disabled_at !== null) {
       return undefined;
     }
-    return toPerson(row, await this.#groupsOf(row.id));
+    return toPerson(row, await membershipsOf(this.#store.db, row.id));
   }
 
   /** Whose link this is, if it still works. */
@@ -247,7 +243,7 @@ export class People {
       .where("setup_expires_at", ">", this.#clock.now())
       .where("disabled_at", "is", null)
       .executeTakeFirst();
-    return row && toPerson(row, await this.#groupsOf(row.id));
+    return row && toPerson(row, await membershipsOf(this.#store.db, row.id));
   }
 
   /**
@@ -333,15 +329,6 @@ export class People {
     return row;
   }
 
-  async #groupsOf(id: PersonId): Promise<string[]> {
-    const rows = await this.#store.db
-      .selectFrom("memberships")
-      .select("group_name")
-      .where("person_id", "=", id)
-      .execute();
-    return rows.map((row) => row.group_name);
-  }
-
   #createLink(): SetupLink {
     const token = Buffer.from(this.#random.bytes(tokenBytes)).toString("base64url");
     return { token: new Secret(token), expiresAt: this.#clock.now() + setupLinkLifetimeMs };
@@ -360,31 +347,18 @@ function hashOf(token: Secret): string {
   return hash("sha256", token.reveal(), "hex");
 }
 
-function toPerson(row: PersonRow, groups: readonly string[]): Person {
+function toPerson(row: PersonRow, memberships: readonly Membership[]): Person {
+  const names = (each: readonly Membership[]) => each.map((one) => one.group_name).toSorted();
   return {
     id: row.id,
     name: row.name,
-    groups: groups.toSorted(),
+    groups: names(memberships),
+    companyGroups: names(memberships.filter(({ source }) => source !== "local")),
     disabled: row.disabled_at !== null,
     hasPassword: row.password_hash !== null,
     company: row.subject !== null,
     createdAt: row.created_at,
   };
-}
-
-async function writeGroups(
-  tx: Kysely<Tables>,
-  person_id: PersonId,
-  groups: readonly string[],
-  added_by: PersonId | null,
-): Promise<void> {
-  if (groups.length > 0) {
-    await tx
-      .insertInto("memberships")
-      .values(groups.map((group_name) => ({ person_id, group_name, added_by })))
-      .onConflict((conflict) => conflict.columns(["person_id", "group_name"]).doNothing())
-      .execute();
-  }
 }
 
 function checkName(name: string): string {

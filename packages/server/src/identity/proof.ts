@@ -4,7 +4,9 @@ import { hash } from "node:crypto";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock, DeviceId } from "@jitdb/shared/ids";
 import { calculateJwkThumbprint, EmbeddedJWK, type JWTPayload, jwtVerify } from "jose";
+import type { Kysely } from "kysely";
 import type { Store } from "../store/store.ts";
+import type { Tables } from "../store/tables.ts";
 
 /** Signatures that a proof may have. Ed25519 is the newer name of what EdDSA means here (RFC 9864). */
 export const proofAlgorithms = ["ES256", "EdDSA", "Ed25519"];
@@ -103,10 +105,16 @@ export class UsedProofs {
 
   /**
    * False: this proof was used before. `owner` is the key's thumbprint, or the OAuth client; `goodForMs` how long it could
-   * be used again, where that is longer than a proof's time.
+   * be used again, where that is longer than a proof's time. `db` may be a transaction: what it does and the claim are
+   * kept together, or neither.
    */
-  async claim(owner: string, jti: string, goodForMs = 0): Promise<boolean> {
-    const row = await this.#store.db
+  async claim(
+    owner: string,
+    jti: string,
+    goodForMs = 0,
+    db: Kysely<Tables> = this.#store.db,
+  ): Promise<boolean> {
+    const row = await db
       .insertInto("used_proofs")
       .values({
         id: hash("sha256", `${owner} ${jti}`, "base64url"),

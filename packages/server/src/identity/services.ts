@@ -8,6 +8,7 @@ import { createRemoteJWKSet, customFetch, decodeJwt, errors, jwtVerify } from "j
 import type { Journal } from "../audit/journal.ts";
 import type { IdentityConfig, ServiceConfig } from "../config/identity.ts";
 import type { Store } from "../store/store.ts";
+import { boundedFetch, namedAddress } from "./outgoing.ts";
 import type { People } from "./people.ts";
 import type { UsedProofs } from "./proof.ts";
 
@@ -166,24 +167,24 @@ export class Services {
 }
 
 /** The keys of an OpenID Connect issuer, as its discovery document names them. */
-export async function openKeys(issuer: string): Promise<ReturnType<typeof createRemoteJWKSet>> {
+async function openKeys(issuer: string): Promise<ReturnType<typeof createRemoteJWKSet>> {
   const at = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-  const response = await fetchJson(at, {});
+  const response = await fetchJson(at);
   const document: unknown = await response.json();
   const { issuer: named, jwks_uri } = document as { issuer?: unknown; jwks_uri?: unknown };
   // SECURITY: as OpenID Connect Discovery §4.3 has it; another issuer's document would bring that one's keys.
-  if (named !== issuer || typeof jwks_uri !== "string") {
+  if (named !== issuer) {
     throw new Error(`The discovery document at ${at} is not that of ${issuer}.`);
   }
-  return createRemoteJWKSet(new URL(jwks_uri), {
+  return createRemoteJWKSet(namedAddress(issuer, jwks_uri), {
     timeoutDuration: limits.timeoutMs,
     [customFetch]: fetchJson,
   });
 }
 
-async function fetchJson(url: string, init: RequestInit): Promise<Response> {
+async function fetchJson(url: string, init?: RequestInit): Promise<Response> {
   const signal = AbortSignal.timeout(limits.timeoutMs);
-  const response = await fetch(url, { ...init, redirect: "error", signal });
+  const response = await boundedFetch()(url, { ...init, signal });
   if (response.status !== 200) {
     throw new Error(`${url} answered ${response.status}.`);
   }

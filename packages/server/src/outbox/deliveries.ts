@@ -28,6 +28,8 @@ export const deliveryLimits = {
   firstBackoffMs: 5000,
   maxBackoffMs: 30 * 60_000,
   restMs: 5000,
+  /** Between looks for messages to receivers that are no longer configured. */
+  strangersMs: 60 * 60_000,
   keepDeliveredMs: 24 * 60 * 60_000,
   keepDeadMs: 30 * 24 * 60 * 60_000,
 } as const;
@@ -60,6 +62,12 @@ export class Deliveries {
       repeat(async () => {
         await this.prune(sender);
         return (await this.deliver(sender)) ? 0 : deliveryLimits.restMs;
+      }, onError),
+    );
+    this.#loops.push(
+      repeat(async () => {
+        await this.pruneStrangers();
+        return deliveryLimits.strangersMs;
       }, onError),
     );
     this.#stopHints = bus.on(({ type }) => {
@@ -127,6 +135,17 @@ export class Deliveries {
         .where("settled_at", "<", clock.now() - keepMs)
         .execute();
     }
+  }
+
+  /** Forgets what waits for receivers that nobody configures any more: they may come back, but not for ever. */
+  async pruneStrangers(): Promise<void> {
+    const { store, clock, senders } = this.#ports;
+    const names = senders.map(({ name }) => name);
+    await store.db
+      .deleteFrom("outbox")
+      .where("give_up_at", "<", clock.now() - deliveryLimits.keepDeadMs)
+      .$if(names.length > 0, (query) => query.where("receiver", "not in", names))
+      .execute();
   }
 
   async #attempt(sender: Sender, row: Row): Promise<void> {

@@ -20,6 +20,8 @@ const eventTypes = [
   "device.seen",
   "device.confirmed",
   "device.revoked",
+  "session.opened",
+  "session.closed",
 ] as const satisfies readonly AuditKind[];
 
 const types: ReadonlySet<string> = new Set(eventTypes);
@@ -29,11 +31,14 @@ export function isEventFilter(text: string): boolean {
   return types.has(text) || eventTypes.some((type) => text === `${familyOf(type)}.*`);
 }
 
-/** Whether somebody who named these filters wants an event; who named none wants all. */
+/** Whether somebody who named these filters wants an event; who named none wants all, but for those of sessions, which are many. */
 export function isWanted(type: string, filters: readonly string[] | undefined): boolean {
+  const family = familyOf(type);
   return (
     types.has(type) &&
-    (filters === undefined || filters.includes(type) || filters.includes(`${familyOf(type)}.*`))
+    (filters === undefined
+      ? family !== "session"
+      : filters.includes(type) || filters.includes(`${family}.*`))
   );
 }
 

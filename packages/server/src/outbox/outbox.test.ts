@@ -8,6 +8,7 @@ import type { AuditEvent } from "../audit/record.ts";
 import { Bus } from "../bus.ts";
 import { webhooksSchema } from "../config/webhooks.ts";
 import { openMemoryStore, type Store } from "../store/store.ts";
+import { backlogs, retryNow } from "./backlog.ts";
 import { Deliveries, deliveryLimits, type Message, type Sender } from "./deliveries.ts";
 import { giveUpMs, Outbox, type Receiver } from "./outbox.ts";
 import { webhookSender } from "./webhook.ts";
@@ -184,6 +185,54 @@ test("waits longer after each failure, and gives a dead receiver up with a recor
   expect(await store.db.selectFrom("outbox").selectAll().execute()).toEqual([]);
 });
 
+test("gives up as early as a receiver's configuration says, and tries again when it is told to", async () => {
+  const hour = 60 * 60_000;
+  const chat = fakeSender("chat");
+  chat.up = false;
+  const receivers = [{ name: "chat", giveUpMs: hour }, { name: "tickets" }];
+  await write([created("req_1"), denied("req_1")], receivers);
+  const deliveries = deliveriesOf(chat);
+  clock.ms += hour;
+  await deliverAll(deliveries, chat);
+  expect(staged).toMatchObject([
+    { kind: "event.undelivered", receiver: "chat", type: "request.created" },
+    { kind: "event.undelivered", receiver: "chat", type: "request.denied" },
+  ]);
+  expect(await backlogs(store.db, [...receivers, { name: "idle" }])).toEqual([
+    {
+      name: "chat",
+      waiting: 0,
+      failed: 2,
+      nextAttemptAt: null,
+      lastError: "hooks.example.com answered 503",
+    },
+    { name: "idle", waiting: 0, failed: 0, nextAttemptAt: null, lastError: null },
+    {
+      name: "tickets",
+      waiting: 2,
+      failed: 0,
+      nextAttemptAt: Date.UTC(2026, 0, 1),
+      lastError: null,
+    },
+  ]);
+  chat.up = true;
+  await retryNow(store.db, clock, { name: "chat", giveUpMs: hour });
+  await deliverAll(deliveries, chat);
+  expect(chat.taken.map(({ type }) => type)).toEqual(["request.created", "request.denied"]);
+  expect(staged).toHaveLength(2);
+});
+
+test("keeps messages of a receiver that is no longer configured for a while, and not for ever", async () => {
+  await write([created("req_1")], [{ name: "gone" }, { name: "chat" }]);
+  const deliveries = deliveriesOf(fakeSender("chat"));
+  clock.ms += giveUpMs + deliveryLimits.keepDeadMs;
+  await deliveries.pruneStrangers();
+  expect((await backlogs(store.db, [])).map(({ name }) => name)).toEqual(["chat", "gone"]);
+  clock.ms += 1;
+  await deliveries.pruneStrangers();
+  expect((await backlogs(store.db, [])).map(({ name }) => name)).toEqual(["chat"]);
+});
+
 test("signs as the scheme's own example has it", async () => {
   // The example of the Standard Webhooks libraries.
   const heard = await listen(200);
@@ -230,6 +279,9 @@ test("takes plain http for this machine alone, and no secret that is none", () =
   const secret = new Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
   const isRight = (hook: object) => webhooksSchema.safeParse({ chat: hook }).success;
   expect(isRight({ url: "https://hooks.example.com/x", secret, events: ["grant.*"] })).toBe(true);
+  expect(isRight({ url: "https://hooks.example.com/x", secret, giveUp: "12h" })).toBe(true);
+  expect(isRight({ url: "https://hooks.example.com/x", secret, giveUp: "59s" })).toBe(false);
+  expect(isRight({ url: "https://hooks.example.com/x", secret, giveUp: "soon" })).toBe(false);
   expect(isRight({ url: "http://127.0.0.1:8080/x", secret })).toBe(true);
   expect(isRight({ url: "http://hooks.example.com/x", secret })).toBe(false);
   expect(isRight({ url: "https://hooks.example.com", secret: secret.reveal() })).toBe(false);

@@ -3,7 +3,7 @@
 
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
 import type { Kysely } from "kysely";
-import type { AuditEvent } from "../audit/record.ts";
+import type { AuditEvent, AuditKind } from "../audit/record.ts";
 import type { Tables } from "../store/tables.ts";
 import { isWanted, toBody } from "./events.ts";
 
@@ -13,10 +13,15 @@ export interface Receiver {
   readonly name: string;
   /** Absent: all events. */
   readonly events?: readonly string[];
+  /** How long a message is tried for; absent: three days. */
+  readonly giveUpMs?: number;
 }
 
-/** How long a message is tried for. */
 export const giveUpMs = 3 * 24 * 60 * 60_000;
+
+export function giveUpMsOf(receiver: Receiver): number {
+  return receiver.giveUpMs ?? giveUpMs;
+}
 
 export interface OutboxPorts {
   readonly clock: Clock;
@@ -29,6 +34,11 @@ export class Outbox {
 
   constructor(ports: OutboxPorts) {
     this.#ports = ports;
+  }
+
+  /** Whether anybody does. */
+  wants(kind: AuditKind): boolean {
+    return this.#ports.receivers.some(({ events }) => isWanted(kind, events));
   }
 
   /** Adds a message for everybody who wants the event; for most events and installations that is nobody. */
@@ -47,13 +57,18 @@ export class Outbox {
       body: toBody(event, now),
       created_at: now,
       next_attempt_at: now,
-      give_up_at: now + giveUpMs,
       last_error: null,
       settled_at: null,
     };
     await tx
       .insertInto("outbox")
-      .values(wanting.map(({ name }) => ({ ...message, receiver: name })))
+      .values(
+        wanting.map((receiver) => ({
+          ...message,
+          receiver: receiver.name,
+          give_up_at: now + giveUpMsOf(receiver),
+        })),
+      )
       .execute();
   }
 }

@@ -9,7 +9,10 @@ import type { Message, Sender } from "./deliveries.ts";
 const timeoutMs = 10_000;
 
 /** One webhook as a sender. What it throws says in one line why a message did not arrive. */
-export function webhookSender({ name, url, secret }: WebhookConfig, clock: Clock): Sender {
+export function webhookSender(
+  { name, url, secret }: Pick<WebhookConfig, "name" | "url" | "secret">,
+  clock: Clock,
+): Sender {
   return {
     name,
     async send(message, signal) {

@@ -57,8 +57,8 @@ interface MembershipsTable {
   group_name: string;
   /** Through whom the person came into the group: nobody who approves what it lets them ask. Null: the operator. */
   added_by: Generated<PersonId | null>;
-  /** Who says so: this server's operator, or the company's identity provider, which takes back only what it gave. */
-  source: Generated<"local" | "idp">;
+  /** Who says so: this server's operator, the company's identity provider, or both. Each takes back only what it gave. */
+  source: Generated<"local" | "idp" | "both">;
 }
 
 /** A device is a key: its id is the key's JWK thumbprint (RFC 7638). */

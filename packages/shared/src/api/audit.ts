@@ -18,6 +18,8 @@ export const sessionView = z.object({
   statements: z.number().int(),
   /** Its agent has lost the network, and the session waits for it to come back. */
   parked: z.boolean().default(false),
+  /** Under a grant that was taken by break-glass. */
+  breakGlass: z.boolean().default(false),
 });
 export type SessionView = z.infer<typeof sessionView>;
 export const sessionList = z.object({

@@ -6,10 +6,14 @@ import type { Selectable } from "kysely";
 import type { Caller } from "../../identity/caller.ts";
 import type { GrantEnd, Tables } from "../../store/tables.ts";
 import type { Change } from "../change.ts";
+import { glassMark } from "../requests/row.ts";
 import { refuseUnconfirmed, standingOf } from "../standing.ts";
 import { endedError, type GrantInput, grantEnds, nextGrantState } from "./grant.ts";
 
-type GrantRow = Selectable<Tables["grants"]> & { readonly person_name: string };
+type GrantRow = Selectable<Tables["grants"]> & {
+  readonly person_name: string;
+  readonly break_glass: number;
+};
 
 export interface EndedGrant {
   readonly grantId: GrantId;
@@ -103,8 +107,9 @@ function selectGrants({ tx }: Change) {
   return tx
     .selectFrom("grants")
     .innerJoin("people", "people.id", "grants.person_id")
+    .innerJoin("requests", "requests.id", "grants.request_id")
     .selectAll("grants")
-    .select("people.name as person_name");
+    .select(["people.name as person_name", "requests.break_glass"]);
 }
 
 /** Ends one grant with a conditional update, and hands its user to the loop of the end. Undefined: somebody else was first. */
@@ -148,6 +153,7 @@ async function endGrant(
     device: grant.device_id,
     database: grant.database_name,
     grant: grant.id,
+    ...glassMark(grant),
     end,
     reason,
     ...(by === null ? {} : { by: by.name, address: by.address }),

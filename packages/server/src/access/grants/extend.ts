@@ -12,7 +12,7 @@ import { refuseOverDailyLimit } from "../requests/daily-limit.ts";
 import { requestDigest } from "../requests/digest.ts";
 import { type AskedRequest, moveRequest, requestSubject } from "../requests/row.ts";
 import { stageColumns, stagesOfRule } from "../requests/stages.ts";
-import { refuseUnconfirmed, standingOf } from "../standing.ts";
+import { refuseUnconfirmed, requireFreshLogin, standingOf } from "../standing.ts";
 import { endedError } from "./grant.ts";
 
 export interface ExtensionAsk {
@@ -27,7 +27,7 @@ export interface ExtensionAsk {
  * Asks for more time, which is given at once where the rule wants no approval.
  * @returns the request's id
  * @throws JitdbError `grant.unknown`, `grant.expired`, `grant.revoked`, `device.unconfirmed`, `policy.limit`,
- * `policy.duration`, `usage.invalid` without the reason that the rule wants, `request.decided` for another end than the grant has
+ * `policy.duration`, `login.stale`, `usage.invalid` without the reason that the rule wants, `request.decided` for another end than the grant has
  */
 export async function askForMore(
   ports: AccessPorts,
@@ -50,6 +50,9 @@ export async function askForMore(
   }
   const policy = ports.config.policies.find(({ name }) => name === grant.policy);
   const rule = refuseWithoutRule(policy, grant);
+  if (grant.break_glass === 1) {
+    requireFreshLogin(standing, policy?.stepUpMs, change.now);
+  }
   const byMs = durationMs ?? rule.byMs;
   if (!Number.isSafeInteger(byMs) || byMs <= 0 || byMs > rule.byMs) {
     throw new JitdbError(
@@ -71,7 +74,8 @@ export async function askForMore(
     duration_ms: byMs,
     reason,
     starts_at: grant.ends_at,
-    break_glass: 0,
+    // More time of it is to be reviewed with the rest.
+    break_glass: grant.break_glass,
     extends_grant: grant.id,
   };
   refuseOutsideHours(policy, grant, byMs);
@@ -145,7 +149,7 @@ async function findGrant({ tx }: Change, id: string) {
     .selectFrom("grants")
     .innerJoin("requests", "requests.id", "grants.request_id")
     .selectAll("grants")
-    .select(["requests.policy", "requests.through_groups"])
+    .select(["requests.policy", "requests.through_groups", "requests.break_glass"])
     .where("grants.id", "=", id as GrantId)
     .executeTakeFirst();
 }

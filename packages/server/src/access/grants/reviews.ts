@@ -92,6 +92,7 @@ export async function signReview(
     device: review.device_id,
     database: review.database_name,
     grant: review.grant_id,
+    breakGlass: true,
     address: caller.address,
     by: caller.name,
     comment,

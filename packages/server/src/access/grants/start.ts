@@ -5,7 +5,7 @@ import { createGrantId } from "@jitdb/shared/ids";
 import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { refuseOverDailyLimit } from "../requests/daily-limit.ts";
-import { type AskedRequest, moveRequest, requestSubject } from "../requests/row.ts";
+import { type AskedRequest, glassMark, moveRequest, requestSubject } from "../requests/row.ts";
 import { openReview } from "./reviews.ts";
 
 export interface GrantTerms {
@@ -67,7 +67,6 @@ export async function grantRequest(
     profile,
     startsAt: new Date(startsAt).toISOString(),
     endsAt: new Date(endsAt).toISOString(),
-    ...(request.break_glass === 1 && { breakGlass: true as const }),
   };
   await record({ kind: "request.granted", ...common, policy: request.policy });
   await record({ kind: "grant.started", ...common, ...(drainMs > 0 && { drainMs }) });
@@ -84,6 +83,7 @@ export async function grantRequest(
     person: request.person_name,
     database: request.database_name,
     grant: id,
+    ...glassMark(request),
     user: userName,
     profile,
   });

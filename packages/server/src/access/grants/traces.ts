@@ -6,7 +6,7 @@ import type { GrantId } from "@jitdb/shared/ids";
 import type { Caller } from "../../identity/caller.ts";
 import type { ComparisonState } from "../../store/tables.ts";
 import type { Change } from "../change.ts";
-import { approverGroups } from "../requests/row.ts";
+import { approverGroups, glassMark } from "../requests/row.ts";
 import { refuseUnconfirmed, type Standing, standingOf } from "../standing.ts";
 
 export type ComparisonInput = "find_nothing" | "find" | "sign";
@@ -86,6 +86,7 @@ export async function signTraces(
     device: grant.device_id,
     database: grant.database_name,
     grant: grant.id,
+    ...glassMark(grant),
     address: caller.address,
     by: caller.name,
     traces: (JSON.parse(signed.traces) as unknown[]).length,
@@ -108,6 +109,7 @@ async function selectForSigning({ tx }: Change, id: string) {
       "grants.device_id",
       "grants.database_name",
       "requests.approver_groups",
+      "requests.break_glass",
       "people.name as person_name",
       "comparisons.state",
       "signers.name as signer",

@@ -164,7 +164,6 @@ export async function insertRequest(
       policy: fields.policy,
       digest: fields.digest,
       ...(fields.starts_at !== null && { startsAt: new Date(fields.starts_at).toISOString() }),
-      ...(fields.break_glass === 1 && { breakGlass: true as const }),
       ...(fields.extends_grant !== null && { extends: fields.extends_grant }),
     });
     change.hint("request", request.id);

@@ -40,7 +40,7 @@ export interface Approval {
  * narrowest of the approved profiles, and vouches for the device that asked.
  * @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `device.unconfirmed`,
  * `request.decided` (also for a second approval by the same person, and for a request that is not what it was when it
- * was asked), `request.lapsed`, `usage.duration` for more than was asked, `usage.invalid` for a
+ * was asked), `request.lapsed`, `login.stale`, `usage.duration` for more than was asked, `usage.invalid` for a
  * profile that is not narrower
  */
 export async function approve(
@@ -108,9 +108,10 @@ export async function approve(
 
 /**
  * @throws JitdbError `request.unknown`, `access.own_request`, `access.forbidden`, `device.unconfirmed`,
- * `request.decided`, `request.lapsed`
+ * `request.decided`, `request.lapsed`, `login.stale`
  */
 export async function deny(
+  { config }: AccessPorts,
   change: Change,
   caller: Caller,
   id: string,
@@ -118,6 +119,8 @@ export async function deny(
 ): Promise<void> {
   const request = await findForDecision(change, caller, id);
   refuseLapsed(change, request);
+  const policy = config.policies.find(({ name }) => name === request.policy);
+  requireFreshLogin(await standingOf(change.tx, caller), policy?.stepUpMs, change.now);
   await moveRequest(change, request, "deny", { by: caller.personId, reason });
   await change.record({
     kind: "request.denied",

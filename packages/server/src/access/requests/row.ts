@@ -91,7 +91,7 @@ export async function moveRequest(
 
 /** What every record about a request says. `address` is that of whoever acts. */
 export function requestSubject(
-  request: Pick<AskedRequest, "id" | "person_name" | "device_id" | "database_name">,
+  request: Pick<AskedRequest, "id" | "person_name" | "device_id" | "database_name" | "break_glass">,
   address?: string,
 ): Subject & { readonly request: string } {
   return {
@@ -99,6 +99,14 @@ export function requestSubject(
     device: request.device_id,
     database: request.database_name,
     request: request.id,
+    ...glassMark(request),
     ...(address === undefined ? {} : { address }),
   };
+}
+
+/** The mark of break-glass, which every record has that is about such a request or its grant. */
+export function glassMark({
+  break_glass,
+}: Pick<RequestRow, "break_glass">): Pick<Subject, "breakGlass"> {
+  return break_glass === 1 ? { breakGlass: true } : {};
 }

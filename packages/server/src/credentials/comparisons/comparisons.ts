@@ -329,7 +329,8 @@ async function subjectOf(db: Kysely<Tables>, row: ComparisonRow) {
   const grant = await db
     .selectFrom("grants")
     .innerJoin("people", "people.id", "grants.person_id")
-    .select(["people.name", "grants.device_id"])
+    .innerJoin("requests", "requests.id", "grants.request_id")
+    .select(["people.name", "grants.device_id", "requests.break_glass"])
     .where("grants.id", "=", row.grant_id)
     .executeTakeFirstOrThrow();
   return {
@@ -337,5 +338,6 @@ async function subjectOf(db: Kysely<Tables>, row: ComparisonRow) {
     device: grant.device_id,
     database: row.database_name,
     grant: row.grant_id,
+    ...(grant.break_glass === 1 && { breakGlass: true as const }),
   };
 }

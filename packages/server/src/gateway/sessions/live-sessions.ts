@@ -27,6 +27,8 @@ export interface LiveSession {
 /** What a session that was let in is about; known before its login begins. */
 export interface Admission {
   readonly databaseName: string;
+  /** Taken by break-glass: its records say so. */
+  readonly breakGlass: boolean;
   readonly deadline: GrantDeadline;
   readonly expired: () => JitdbError;
 }

@@ -107,22 +107,23 @@ export class SessionOpener {
     this.#checkLimits(grant, database);
     const expired = () => endedError({ ...grant, end: "expired" });
     const deadline = new GrantDeadline(grant);
-    const admission = { databaseName: database.name, deadline, expired };
+    const breakGlass = grant.break_glass === 1;
+    const admission = { databaseName: database.name, breakGlass, deadline, expired };
     place.admit(admission);
     const logIn = (user: GrantUser) => this.#logIn(place, stream, open, admitted, admission, user);
     const { user, session } = await this.#logInOrRenew(place, database, logIn);
-    const subject = subjectOf(place);
+    const event = {
+      kind: "session.opened",
+      ...subjectOf(place),
+      profile: grant.profile,
+      user: user.userName,
+      backendPid: session.backendPid,
+      application: session.application,
+      parameters: session.parameters,
+      encoding: session.encoding,
+    } as const;
     try {
-      journal.record({
-        kind: "session.opened",
-        ...subject,
-        profile: grant.profile,
-        user: user.userName,
-        backendPid: session.backendPid,
-        application: session.application,
-        parameters: session.parameters,
-        encoding: session.encoding,
-      });
+      journal.record(event);
     } catch (error) {
       session.abandon("audit_unavailable");
       await session.closed;
@@ -130,10 +131,13 @@ export class SessionOpener {
     }
     const opened = toLive(place, grant, user, session, clock.now());
     place.open(opened);
-    rows.opened(opened);
+    rows.opened(opened, event);
     void session.closed.then((summary) => this.#closed(place, opened, summary));
     stream.opened(place.id, session);
     session.start();
+    if (breakGlass) {
+      session.notify(glassWarning(database.name));
+    }
   }
 
   /** A user that gave itself a password has locked the gateway out, so it gets another one, once an OPEN. */
@@ -243,16 +247,17 @@ export class SessionOpener {
   #closed(place: SessionPlace, opened: LiveSession, summary: SessionSummary): void {
     const { journal, clock, live, rows, log } = this.#ports;
     live.leave(place);
-    rows.closed(opened, summary);
+    const { reason, ...rest } = summary;
+    const event = {
+      kind: "session.closed",
+      ...subjectOf(place),
+      ...rest,
+      ...(reason === undefined ? {} : { reason }),
+      durationMs: clock.now() - opened.openedAt,
+    } as const;
+    rows.closed(opened, event);
     try {
-      const { reason, ...rest } = summary;
-      journal.record({
-        kind: "session.closed",
-        ...subjectOf(place),
-        ...rest,
-        ...(reason === undefined ? {} : { reason }),
-        durationMs: clock.now() - opened.openedAt,
-      });
+      journal.record(event);
     } catch (error) {
       log.error({ err: error, session: place.id }, "the end of a session is not on record yet");
     }
@@ -278,6 +283,8 @@ function subjectOf({
     grant: grantId,
     session: id,
     address: caller.address,
+    // In every record of the session: made once, so that no statement pays for it.
+    ...(admission?.breakGlass === true && { breakGlass: true }),
   };
 }
 
@@ -310,6 +317,13 @@ function drainWarning(database: string, { endsAt, drainedAt }: Deadline): Warnin
   return {
     message: `The time for ${database} is over: no new transaction begins, and this one has ${formatDuration(drainedAt - endsAt)} to finish.`,
     hint: `Commit or roll back before ${until}. Ask again with \`jitdb request ${database} --for 30m\`.`,
+  };
+}
+
+function glassWarning(database: string): Warning {
+  return {
+    message: `Access to ${database} is by break-glass: everything you do is reviewed.`,
+    hint: "Somebody else reads its records, and signs. See them with `jitdb audit`.",
   };
 }
 

@@ -4,8 +4,9 @@
 import type { Clock, SessionId } from "@jitdb/shared/ids";
 import type { Insertable } from "kysely";
 import type { Logger } from "pino";
+import type { EventOf } from "../../audit/record.ts";
 import type { Bus } from "../../bus.ts";
-import type { SessionSummary } from "../../engines/engine.ts";
+import type { Outbox } from "../../outbox/outbox.ts";
 import type { Store } from "../../store/store.ts";
 import type { Tables } from "../../store/tables.ts";
 import type { LiveSession } from "./live-sessions.ts";
@@ -13,12 +14,14 @@ import type { LiveSession } from "./live-sessions.ts";
 export interface SessionRowsPorts {
   readonly store: Pick<Store, "transaction" | "db">;
   readonly bus: Pick<Bus, "emit">;
+  readonly outbox?: Pick<Outbox, "wants" | "add">;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 type Row = Insertable<Tables["sessions"]>;
 type Closing = Pick<Row, "closed_at" | "end" | "statements">;
+type SessionEvent = EventOf<"session.opened"> | EventOf<"session.closed">;
 
 /** What happened within this time is written together; a crash may cost lists as much, and the journal has it all. */
 const restMs = 50;
@@ -29,6 +32,8 @@ export class SessionRows {
   readonly #ports: SessionRowsPorts;
   #opened = new Map<SessionId, Row>();
   #closed = new Map<SessionId, Closing>();
+  /** What somebody outside wants to hear of them, in order. */
+  #events: SessionEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
   /** One after the other: a session is never closed before it was opened. */
   #tail: Promise<void> = Promise.resolve();
@@ -49,7 +54,8 @@ export class SessionRows {
     return closed.length;
   }
 
-  opened(live: LiveSession): void {
+  /** `event`: what the journal has of it. */
+  opened(live: LiveSession, event: EventOf<"session.opened">): void {
     this.#opened.set(live.id, {
       id: live.id,
       grant_id: live.grantId,
@@ -66,10 +72,11 @@ export class SessionRows {
       end: null,
       statements: 0,
     });
-    this.#schedule();
+    this.#note(event);
   }
 
-  closed({ id }: LiveSession, { end, statements }: SessionSummary): void {
+  closed({ id }: LiveSession, event: EventOf<"session.closed">): void {
+    const { end, statements } = event;
     const closing = { closed_at: this.#ports.clock.now(), end, statements };
     const row = this.#opened.get(id);
     if (row === undefined) {
@@ -77,7 +84,7 @@ export class SessionRows {
     } else {
       this.#opened.set(id, { ...row, ...closing });
     }
-    this.#schedule();
+    this.#note(event);
   }
 
   /** Resolves when everything so far is written. */
@@ -86,22 +93,26 @@ export class SessionRows {
     await this.#tail;
   }
 
-  #schedule(): void {
+  #note(event: SessionEvent): void {
+    if (this.#ports.outbox?.wants(event.kind) === true) {
+      this.#events.push(event);
+    }
     this.#timer ??= setTimeout(() => this.#write(), restMs);
   }
 
   #write(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const [opened, closed] = [this.#opened, this.#closed];
+    const [opened, closed, events] = [this.#opened, this.#closed, this.#events];
     if (opened.size + closed.size === 0) {
       return;
     }
     this.#opened = new Map();
     this.#closed = new Map();
+    this.#events = [];
     const { bus, log } = this.#ports;
     this.#tail = this.#tail
-      .then(() => this.#store([...opened.values()], closed))
+      .then(() => this.#store([...opened.values()], closed, events))
       .then(
         () => {
           for (const id of [...opened.keys(), ...closed.keys()]) {
@@ -114,14 +125,22 @@ export class SessionRows {
       );
   }
 
-  async #store(opened: readonly Row[], closed: ReadonlyMap<SessionId, Closing>): Promise<void> {
-    await this.#ports.store.transaction(async (tx) => {
+  async #store(
+    opened: readonly Row[],
+    closed: ReadonlyMap<SessionId, Closing>,
+    events: readonly SessionEvent[],
+  ): Promise<void> {
+    const { store, outbox } = this.#ports;
+    await store.transaction(async (tx) => {
       for (let start = 0; start < opened.length; start += rowsAtOnce) {
         const rows = opened.slice(start, start + rowsAtOnce);
         await tx.insertInto("sessions").values(rows).execute();
       }
       for (const [id, closing] of closed) {
         await tx.updateTable("sessions").set(closing).where("id", "=", id).execute();
+      }
+      for (const event of events) {
+        await outbox?.add(tx, event);
       }
     });
   }

@@ -1,11 +1,13 @@
-// GET /sessions: database sessions, open and past. Administrators see all, everybody else their own.
+// GET /sessions: database sessions, open and past. Administrators see all, reviewers those of what they review, everybody
+// else their own.
 
 import { type SessionView, sessionList, sessionQuery } from "@jitdb/shared/api/audit";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import { type Selectable, sql } from "kysely";
+import { type ExpressionBuilder, type Selectable, sql } from "kysely";
 import type { z } from "zod";
 import { type Page, pageOf, parseCursor } from "../../access/paging.ts";
+import { namesGroup } from "../../access/requests/views.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { Store } from "../../store/store.ts";
 import type { Tables } from "../../store/tables.ts";
@@ -38,13 +40,20 @@ async function listSessions(
   let query = db
     .selectFrom("sessions")
     .innerJoin("people", "people.id", "sessions.person_id")
+    .innerJoin("grants", "grants.id", "sessions.grant_id")
+    .innerJoin("requests", "requests.id", "grants.request_id")
     .selectAll("sessions")
-    .select("people.name as person_name")
+    .select(["people.name as person_name", "requests.break_glass"])
     .orderBy("sessions.opened_at", "desc")
     .orderBy("sessions.id", "desc")
     .limit(limit + 1);
   if (scope === "mine" || !caller.administrator) {
-    query = query.where("sessions.person_id", "=", caller.personId);
+    query = query.where((where) =>
+      where.or([
+        where("sessions.person_id", "=", caller.personId),
+        ...(scope === "mine" ? [] : [isReviewed(where, caller)]),
+      ]),
+    );
   }
   if (open !== undefined) {
     query = query.where("sessions.closed_at", open ? "is" : "is not", null);
@@ -60,9 +69,19 @@ async function listSessions(
   return pageOf(rows, limit, (row) => ({ at: row.opened_at, id: row.id }));
 }
 
+function isReviewed(where: ExpressionBuilder<Tables, "sessions">, caller: Caller) {
+  return where.exists(
+    where
+      .selectFrom("reviews")
+      .select("reviews.grant_id")
+      .whereRef("reviews.grant_id", "=", "sessions.grant_id")
+      .where((review) => namesGroup(review, "reviews.reviewer_groups", caller)),
+  );
+}
+
 type SessionRow = Selectable<Tables["sessions"]>;
 
-type NamedRow = SessionRow & { readonly person_name: string };
+type NamedRow = SessionRow & { readonly person_name: string; readonly break_glass: number };
 
 function toView(row: NamedRow, parked: boolean): SessionView {
   return {
@@ -79,5 +98,6 @@ function toView(row: NamedRow, parked: boolean): SessionView {
     end: row.end,
     statements: row.statements,
     parked: parked && row.closed_at === null,
+    breakGlass: row.break_glass === 1,
   };
 }

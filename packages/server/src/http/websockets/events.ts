@@ -146,6 +146,7 @@ class Listener {
         }
         break;
       case "session":
+      case "outbox":
         break;
     }
   }

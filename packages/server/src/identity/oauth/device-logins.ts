@@ -143,7 +143,7 @@ export class DeviceLogins {
         userCode: `${userCode.slice(0, 4)}-${userCode.slice(4)}`,
         label: params.device_label ?? unnamed,
         address: deviceInfo.address,
-        requestedAt: iat * 1000,
+        requestedAt: deviceInfo.requestedAt ?? iat * 1000,
         expiresAt,
         again: params.login_again === "true",
       },
@@ -190,7 +190,12 @@ const codeParams = z.looseObject({
   device_label: deviceLabel.optional(),
   login_again: z.string().optional(),
 });
-const codeDevice = z.looseObject({ address: z.string(), local: z.boolean() });
+const codeDevice = z.looseObject({
+  address: z.string(),
+  local: z.boolean(),
+  /** Epoch milliseconds. */
+  requestedAt: z.number().optional(),
+});
 /** The part of the provider's device codes that we look at. */
 const codePayload = z.looseObject({
   iat: z.number(),

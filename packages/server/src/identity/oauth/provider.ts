@@ -160,7 +160,10 @@ async function configure(options: ProviderOptions): Promise<Configuration> {
       pushedAuthorizationRequests: { enabled: false },
       revocation: {
         enabled: true,
-        allowedPolicy: (_context, client, token) => token.clientId === client.clientId,
+        // A service's own client would have to prove itself with a key that a job does not keep for its logout.
+        allowedPolicy: (_context, client, token) =>
+          token.clientId === client.clientId ||
+          ("gty" in token && isServiceGrant(String(token.gty))),
       },
       dPoP: { enabled: true },
       deviceFlow: {
@@ -168,7 +171,8 @@ async function configure(options: ProviderOptions): Promise<Configuration> {
         ...userCodeForm,
         deviceInfo: () => {
           const { address, local } = currentCall().call;
-          return { address, local };
+          // The provider's own time of a code is in whole seconds.
+          return { address, local, requestedAt: options.clock.now() };
         },
       },
     },

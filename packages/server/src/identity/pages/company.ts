@@ -6,7 +6,7 @@ import type { Clock } from "@jitdb/shared/ids";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Journal } from "../../audit/journal.ts";
-import { type Company, returnPath } from "../company.ts";
+import { type Company, type CompanyPerson, returnPath } from "../company.ts";
 import type { CompanyAccounts } from "../company-accounts.ts";
 import { Guesses } from "../guesses.ts";
 import type { Artifacts } from "../oauth/artifacts.ts";
@@ -36,6 +36,8 @@ export interface CompanyPagesOptions extends CompanyLogin {
   readonly journal: Pick<Journal, "record">;
   readonly templates: Templates;
   readonly clock: Clock;
+  /** Gets why the provider failed, for the server's log. */
+  readonly onError: (error: unknown) => void;
   /** Each answers by itself where it gives undefined. */
   readonly checkForm: Step<Visitor>;
   readonly visitorOf: (request: FastifyRequest, reply: FastifyReply) => Promise<Visitor>;
@@ -126,7 +128,8 @@ async function comeBack(
   try {
     const search = new URL(request.url, "http://localhost").search;
     const told = await company.hear(search, { ...question, state });
-    if (told.provenAt < question.freshSince) {
+    const provenAt = provenSince(question.freshSince, told);
+    if (provenAt < question.freshSince) {
       options.journal.record({
         kind: "login.failed",
         address: request.ip,
@@ -141,7 +144,7 @@ async function comeBack(
     }
     const person = await accounts.welcome(told);
     await sessions.logOut(visitor);
-    const cookie = await sessions.logIn(person, told.provenAt);
+    const cookie = await sessions.logIn(person, provenAt);
     reply.header("set-cookie", sessions.setCookie(cookie));
     const query = new URLSearchParams({ user_code: question.code });
     return reply.redirect(`/device?${query.toString()}`, 303);
@@ -158,15 +161,15 @@ async function logOut(
   reply.header("cache-control", "no-store");
   const { logout_token } = logoutForm.parse(request.body);
   // What was wrong with it helps only who makes tokens up.
-  const who = await company.verifyLogout(logout_token).catch(() => undefined);
-  if (who === undefined) {
+  const logout = await company.verifyLogout(logout_token).catch(() => undefined);
+  if (logout === undefined || !(await accounts.logOut(logout, request.ip))) {
     if (strays.take(request.ip)) {
-      const reason = "A logout token that is not the company's, or cannot be verified now.";
+      const reason =
+        "A logout token that is not the company's, was used, or cannot be verified now.";
       journal.record({ kind: "login.failed", address: request.ip, reason });
     }
     return reply.code(400).send({ error: "invalid_request" });
   }
-  await accounts.logOut(who, request.ip);
   return reply.code(200).send();
 }
 
@@ -188,14 +191,28 @@ function sayStray(
 }
 
 function refuse(
-  { journal, templates }: CompanyPagesOptions,
+  { journal, templates, onError }: CompanyPagesOptions,
   request: FastifyRequest,
   reply: FastifyReply,
-  { message, hint, forms }: JitdbError,
+  { message, hint, forms, cause }: JitdbError,
 ): FastifyReply {
+  if (cause !== undefined) {
+    onError(new Error(`${message} (${reasonsOf(cause).join(": ")})`));
+  }
   journal.record({ kind: "login.failed", address: request.ip, reason: message });
   const page = templates.sorry("You are not logged in", `${message} Nothing was changed.`, hint);
   return reply.code(forms.http).headers(pageHeaders).send(page.toString());
+}
+
+/** SECURITY: sentences alone; what else the errors carry are answers, with codes and tokens. */
+function reasonsOf(cause: unknown): string[] {
+  return cause instanceof Error ? [cause.message, ...reasonsOf(cause.cause)].slice(0, 4) : [];
+}
+
+/** The company tells its time in whole seconds: a login in the second of the question counts as one behind it. */
+function provenSince(freshSince: number, { provenAt }: CompanyPerson): number {
+  const isSameSecond = Math.floor(provenAt / 1000) === Math.floor(freshSince / 1000);
+  return isSameSecond ? Math.max(provenAt, freshSince) : provenAt;
 }
 
 function fingerprint({ cookie }: Visitor): string {

@@ -36,6 +36,7 @@ export interface PagesOptions {
   readonly journal: Pick<Journal, "record">;
   readonly clock: Clock;
   readonly publicUrl: string;
+  readonly onError: (error: unknown) => void;
   /** Undefined: only local accounts log in. */
   readonly companyLogin: CompanyLogin | undefined;
   readonly companyButton: string | undefined;
