@@ -12,7 +12,7 @@ import { Masker } from "./audit/statements/masker.ts";
 import { loadParsedSecrets } from "./audit/statements/parsed-secrets.ts";
 import { Closers } from "./closers.ts";
 import type { Config } from "./config/config.ts";
-import { type ControlParts, runControlCommand } from "./control/commands.ts";
+import { type RunningControlParts, runControlCommand } from "./control/commands.ts";
 import { serveControl } from "./control/socket.ts";
 import { planUser } from "./credentials/ledger.ts";
 import { Credentials } from "./credentials/service.ts";
@@ -29,6 +29,7 @@ import { serveWebSockets, type WebSocketEndpoint } from "./http/websockets/upgra
 import { createIdentity, type Identity } from "./identity/identity.ts";
 import { Deliveries } from "./outbox/deliveries.ts";
 import { webhookSender } from "./outbox/webhook.ts";
+import { type ReloadCause, Reloader, type ReloadReport } from "./reload/reloader.ts";
 import { repeat } from "./repeat.ts";
 import { installationOf, openState, type State } from "./state.ts";
 import { version } from "./version.ts";
@@ -53,6 +54,11 @@ export interface RunningServer {
   readonly url: string;
   /** Ends every session with a message, records why, and lets go of everything. May be called once. */
   close(reason: string): Promise<void>;
+  /**
+   * Reads the file again and puts its policies in force.
+   * @throws JitdbError `config.invalid`, `audit.unavailable`: the rules of before stay
+   */
+  reload(by: ReloadCause): ReloadReport;
 }
 
 /**
@@ -65,9 +71,10 @@ export async function startServer(config: Config, ports: ServerPorts): Promise<R
     const state = await openState(config, { ...ports, address: config.publicUrl });
     closers.add(() => state.close());
     let reason = "stopped";
-    await open(config, ports, state, closers, () => reason);
+    const reloader = await open(config, ports, state, closers, () => reason);
     return {
       url: config.publicUrl,
+      reload: (by) => reloader.reload(by),
       async close(why) {
         reason = why;
         await closers.close();
@@ -85,7 +92,7 @@ async function open(
   state: State,
   closers: Closers,
   closeReason: () => string,
-): Promise<void> {
+): Promise<Reloader> {
   const { logger } = ports;
   ship(state, logger, closers);
   deliver(config, ports, state, closers);
@@ -102,9 +109,12 @@ async function open(
   const access = createAccess(config, ports, state, installation, credentials);
   const endings = new Endings({ ...state, ...ports, access, gateway });
   closers.add(() => endings.stop());
-  const { people } = state;
+  const { people, journal } = state;
   const { vouching } = identity;
-  closers.add(await listenForCommands(config, { people, vouching }, logger));
+  const { file, digest } = ports.source;
+  const reloader = new Reloader({ running: config, file, access, journal, logger });
+  const reload = (by: ReloadCause) => reloader.reload(by);
+  closers.add(await listenForCommands(config, { people, vouching, reload }, logger));
 
   const events = new Events({ ...state, ...ports, access });
   const ticks = repeat(
@@ -143,7 +153,6 @@ async function open(
   closers.add(() => gateway.close(closeReason()));
   await listen(app, config);
 
-  const { file, digest } = ports.source;
   state.journal.record({ kind: "config.loaded", digest, file });
   state.journal.record({ kind: "server.started", version, host: config.publicUrl });
   logger.info({ url: config.publicUrl, version, installation }, "started");
@@ -151,6 +160,7 @@ async function open(
     logger.info({ reason: closeReason() }, "stopping");
     state.journal.record({ kind: "server.stopped", reason: closeReason() });
   });
+  return reloader;
 }
 
 function ship(state: State, logger: Logger, closers: Closers): void {
@@ -262,7 +272,7 @@ function createAccess(
 /** Commands on this machine are a comfort: without their socket they need the server stopped, and it runs all the same. */
 async function listenForCommands(
   config: Config,
-  parts: Omit<ControlParts, "publicUrl">,
+  parts: Omit<RunningControlParts, "publicUrl">,
   logger: Logger,
 ): Promise<() => Promise<void>> {
   const { dataFolder, publicUrl } = config;
@@ -273,7 +283,7 @@ async function listenForCommands(
   } catch (error) {
     logger.warn(
       { err: error },
-      "no control socket: `jitdb-server users` and `devices` need the server stopped",
+      "no control socket: `jitdb-server users` and `devices` need the server stopped, `reload` a SIGHUP",
     );
     return async () => undefined;
   }

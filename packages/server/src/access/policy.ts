@@ -11,6 +11,8 @@ import { isTimeout, runBounded } from "./policies/time-bound.ts";
 export interface Asker {
   readonly person: string;
   readonly groups: readonly string[];
+  /** Whether a service asks, and no person. */
+  readonly service?: boolean;
   /** Asks by --break-glass: the rules for that decide, and no others do. */
   readonly breakGlass?: boolean;
 }
@@ -103,6 +105,11 @@ export class Policies {
       const [first] = this.#covering(asker, database, profile);
       return first === undefined ? [] : [{ profile, policy: first.policy }];
     });
+  }
+
+  /** Whether a policy of this name covers it today, whichever stands before it. */
+  covers(policy: string, asker: Asker, database: PolicyTarget, profile: string): boolean {
+    return this.#covering(asker, database, profile).some((rule) => rule.policy.name === policy);
   }
 
   #covering(asker: Asker, database: PolicyTarget, profile: string): Rule[] {

@@ -10,6 +10,7 @@ import type { GrantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { RequestId } from "@jitdb/shared/ids";
 import type { EventOf } from "../audit/record.ts";
+import type { Config } from "../config/config.ts";
 import type { Caller } from "../identity/caller.ts";
 import { type AccessPorts, type Change, makeChange } from "./change.ts";
 import { describeGrant } from "./grants/detail.ts";
@@ -40,12 +41,25 @@ type Refusal = Omit<EventOf<"request.refused">, "kind" | "code" | "reason">;
  * requests/decide.ts, grants/end.ts.
  */
 export class AccessService {
-  readonly #ports: AccessPorts;
-  readonly #policies: Policies;
+  /** With the rules that are in force. Replaced as a whole: a change that is under way ends by those that it began with. */
+  #ports: AccessPorts;
+  #policies: Policies;
+  /** Also those that nobody can ask for any more: grants run on them. */
+  readonly #databases: Config["databases"];
 
   constructor(ports: AccessPorts) {
     this.#ports = ports;
     this.#policies = new Policies(ports.config.policies);
+    this.#databases = ports.config.databases;
+  }
+
+  /**
+   * Puts other rules in force for all that is asked, approved and extended from now on. Requests that wait keep their
+   * stages, grants their end.
+   */
+  useRules(config: AccessPorts["config"]): void {
+    this.#policies = new Policies(config.policies);
+    this.#ports = { ...this.#ports, config };
   }
 
   /** The databases that the caller may ask for, by name, each with the profiles that are open to them. */
@@ -121,7 +135,7 @@ export class AccessService {
   /** Asks for more time for a grant. The answer's state says whether it was given at once. */
   async extend(caller: Caller, grantId: string, input: ExtensionAsk): Promise<RequestView> {
     const id = await this.#change(caller, { grant: grantId, action: "extend" }, (change) =>
-      askForMore(this.#ports, change, caller, grantId, input),
+      askForMore(this.#ports, this.#policies, change, caller, grantId, input),
     );
     return await this.getRequest(caller, id);
   }
@@ -161,9 +175,9 @@ export class AccessService {
 
   /** @throws JitdbError `request.unknown` as `getRequest` */
   async requestBackground(caller: Caller, id: string): Promise<RequestBackground> {
-    const { store, clock, config } = this.#ports;
+    const { store, clock } = this.#ports;
     const { canDecide, database, profile } = await this.getRequest(caller, id);
-    const { description = "" } = config.databases.get(database)?.profiles.get(profile) ?? {};
+    const { description = "" } = this.#databases.get(database)?.profiles.get(profile) ?? {};
     // SECURITY: what somebody did elsewhere is for those who have to decide.
     const background = canDecide
       ? await backgroundOf(store.db, clock.now(), id)
@@ -178,8 +192,7 @@ export class AccessService {
   }
 
   async getGrant(caller: Caller, id: string): Promise<GrantView> {
-    const { store, config } = this.#ports;
-    return await getGrant(store.db, config.databases, caller, id);
+    return await getGrant(this.#ports.store.db, this.#databases, caller, id);
   }
 
   /** Everything about a grant that the caller may see. */
@@ -190,8 +203,7 @@ export class AccessService {
   }
 
   async listGrants(caller: Caller, query: GrantQuery): Promise<Page<GrantView>> {
-    const { store, config } = this.#ports;
-    return await listGrants(store.db, config.databases, caller, query);
+    return await listGrants(this.#ports.store.db, this.#databases, caller, query);
   }
 
   #withWays(request: RequestView): RequestView {

@@ -3,8 +3,8 @@
 import { exitCodes, toJitdbError } from "@jitdb/shared/errors";
 import type { Command } from "commander";
 import { deadPolicies } from "../access/policies/analysis.ts";
-import { type CaseFailure, failedCases, type PolicyCase } from "../access/policies/cases.ts";
-import { Policies } from "../access/policy.ts";
+import type { CaseFailure, PolicyCase } from "../access/policies/cases.ts";
+import { runCases } from "../access/policies/run-cases.ts";
 import { policyTarget } from "../access/requests/ask.ts";
 import type { Config, DatabaseConfig } from "../config/config.ts";
 import { formatProblem, loadConfig } from "../config/load.ts";
@@ -64,11 +64,6 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<number>
     return exitCodes.usage;
   }
   return failures.length > 0 ? exitCodes.internal : exitCodes.ok;
-}
-
-function runCases({ databases, policies }: Config, cases: readonly PolicyCase[]): CaseFailure[] {
-  const targets = [...databases].map(([name, database]) => [name, policyTarget(database)] as const);
-  return failedCases(cases, new Policies(policies), new Map(targets));
 }
 
 function sayCases(cases: readonly PolicyCase[], failures: readonly CaseFailure[]): string {

@@ -19,6 +19,7 @@ import type {
   ServerTlsConfig,
   TunnelConfig,
 } from "./config.ts";
+import { guessDataFolder } from "./data-folder.ts";
 import { resolveDatabase } from "./databases.ts";
 import { ConfigDocument, type ConfigProblem, type Path } from "./document.ts";
 import { parseMasterKey } from "./master-key.ts";
@@ -44,6 +45,10 @@ export interface LoadedConfig {
   /** Its `tests:`. */
   readonly cases: readonly PolicyCase[];
   readonly problems: readonly ConfigProblem[];
+  /** As it was named. */
+  readonly file: string;
+  /** Whether the last line has its end. */
+  readonly endsWithLine: boolean;
   /** SHA-256 (hex) of the file's bytes, before anything was filled in: says which configuration was in force, and no secret. */
   readonly digest: string;
 }
@@ -62,7 +67,8 @@ export function loadConfig(
   const document = new ConfigDocument(file, bytes.toString("utf8"), { folder, environment });
   const { config, cases } = readSections(document, folder);
   const { failed, problems } = document;
-  return { config: failed ? undefined : config, cases, problems, digest };
+  const endsWithLine = bytes.at(-1) === 0x0a;
+  return { config: failed ? undefined : config, cases, problems, file, endsWithLine, digest };
 }
 
 /**
@@ -81,6 +87,14 @@ export function requireConfig(file: string): LoadedConfig & { readonly config: C
     });
   }
   return { ...loaded, config };
+}
+
+/** The data folder of a file that may be broken: where its server listens. */
+export function dataFolderOf(
+  file: string,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): string {
+  return guessDataFolder(file, environment);
 }
 
 /** `jitdb.yaml:12:3: what is wrong`, and the fix on a line of its own. */

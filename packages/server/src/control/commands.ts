@@ -3,14 +3,18 @@
 import { z } from "zod";
 import type { People } from "../identity/people.ts";
 import type { Vouching } from "../identity/vouching.ts";
+import type { ReloadCause, ReloadReport } from "../reload/reloader.ts";
 import { type DeviceAnswer, deviceCommand, runDeviceCommand } from "./devices.ts";
+import { reloadCommand } from "./reload.ts";
 import { runUserCommand, type UserAnswer, userCommand } from "./users.ts";
 
 export const controlCommand = z.union([
   z.object({ users: userCommand }),
   z.object({ devices: deviceCommand }),
+  z.object({ reload: reloadCommand }),
 ]);
 export type ControlCommand = z.infer<typeof controlCommand>;
+export type StateCommand = Exclude<ControlCommand, { reload: unknown }>;
 
 export interface ControlParts {
   readonly people: People;
@@ -18,9 +22,22 @@ export interface ControlParts {
   readonly publicUrl: string;
 }
 
+/** Those that only a running server can carry out. */
+export interface RunningControlParts extends ControlParts {
+  readonly reload: (by: ReloadCause) => ReloadReport;
+}
+
 export async function runControlCommand(
-  { people, vouching, publicUrl }: ControlParts,
+  parts: RunningControlParts,
   command: ControlCommand,
+): Promise<UserAnswer | DeviceAnswer | ReloadReport> {
+  return "reload" in command ? parts.reload("console") : await runStateCommand(parts, command);
+}
+
+/** What can be done to the store, by whoever has it open. */
+export async function runStateCommand(
+  { people, vouching, publicUrl }: ControlParts,
+  command: StateCommand,
 ): Promise<UserAnswer | DeviceAnswer> {
   return "users" in command
     ? await runUserCommand(people, publicUrl, command.users)

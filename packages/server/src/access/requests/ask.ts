@@ -16,6 +16,7 @@ import { requestDigest } from "./digest.ts";
 import { lapseDueRequests } from "./lapse.ts";
 import { type AskedRequest, type RequestRow, requestSubject, selectRequests } from "./row.ts";
 import { stageColumns, stagesOfRequest } from "./stages.ts";
+import { termsColumn } from "./terms.ts";
 
 /** How many requests of one person may wait at a time. */
 export const maxPendingRequests = 50;
@@ -49,14 +50,14 @@ export async function ask(
   input: Ask,
 ): Promise<string> {
   await lapseDueRequests(change);
-  const { groups, deviceConfirmed, authenticatedAt } = await standingOf(change.tx, caller);
+  const { groups, service, deviceConfirmed, authenticatedAt } = await standingOf(change.tx, caller);
   const breakGlass = input.breakGlass === true;
   if (breakGlass) {
     // SECURITY: nobody would have looked at a phished login before it is inside.
     refuseUnconfirmed({ deviceConfirmed }, caller);
   }
   refuseStart(change, input);
-  const asker = { person: caller.name, groups, breakGlass };
+  const asker = { person: caller.name, groups, service, breakGlass };
   const { policy, profile, latestStart } = decide(ports.config.databases, policies, asker, input, {
     start: input.startsAt ?? change.now,
     deviceConfirmed,
@@ -81,6 +82,7 @@ export async function ask(
   const request = await insertRequest(ports, change, caller, {
     ...asked,
     policy: policy.name,
+    ...termsColumn(policy),
     ...stageColumns(stages),
     through_groups: JSON.stringify(policy.who.groups.filter((group) => groups.includes(group))),
     digest,
@@ -93,9 +95,24 @@ export async function ask(
   });
   // Also for one that waited for an administrator and whose device was confirmed since.
   if (stages.length === 0) {
-    await grantRequest(ports, change, request, { durationMs: input.durationMs, profile, by: null });
+    const granted = await moveToPolicy(change, request, policy);
+    await grantRequest(ports, change, granted, { durationMs: input.durationMs, profile, by: null });
   }
   return request.id;
+}
+
+/** What waited under a policy of yesterday, and one of today grants at once, is granted under that of today. */
+async function moveToPolicy(
+  { tx }: Change,
+  request: AskedRequest,
+  policy: Policy,
+): Promise<AskedRequest> {
+  if (request.policy === policy.name) {
+    return request;
+  }
+  const today = { policy: policy.name, ...termsColumn(policy) };
+  await tx.updateTable("requests").set(today).where("id", "=", request.id).execute();
+  return { ...request, ...today };
 }
 
 function refuseStart({ now }: Change, { startsAt }: Ask): void {

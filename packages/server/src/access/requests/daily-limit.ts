@@ -3,9 +3,9 @@
 
 import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
-import type { Policy } from "../../config/config.ts";
 import type { Change } from "../change.ts";
 import type { RequestRow } from "./row.ts";
+import type { Terms } from "./terms.ts";
 
 const dayMs = 86_400_000;
 
@@ -19,7 +19,7 @@ type Wanted = Pick<RequestRow, "person_id" | "duration_ms"> &
 export async function refuseOverDailyLimit(
   { tx, now }: Change,
   wanted: Wanted,
-  policy: Policy | undefined,
+  policy: Pick<Terms, "name" | "perDay"> | undefined,
 ): Promise<void> {
   const limit = policy?.perDay;
   if (limit === undefined) {
