@@ -38,7 +38,9 @@ describe("with other rules", () => {
     useRules([{ ...oneLead, name: "open", approval: { kind: "automatic" } }]);
     expect((await ask("read-write", "another")).state).toBe("approved");
     await expect(ask("read-only")).rejects.toMatchObject({ code: "policy.no_match" });
-    const [{ profiles } = { profiles: [] }] = fixture.access.databasesFor(fixture.caller("alice"));
+    const [{ profiles } = { profiles: [] }] = await fixture.access.databasesFor(
+      fixture.caller("alice"),
+    );
     expect(profiles.map(({ name }) => name)).toEqual(["read-write"]);
   });
 

@@ -26,6 +26,7 @@ import { backgroundOf } from "./requests/background.ts";
 import { type Approval, approve, deny, withdraw } from "./requests/decide.ts";
 import { lapseDueRequests } from "./requests/lapse.ts";
 import { getRequest, listRequests, type RequestQuery } from "./requests/views.ts";
+import { standingOf } from "./standing.ts";
 
 /** What a sweep has changed. */
 export interface Swept {
@@ -63,8 +64,9 @@ export class AccessService {
   }
 
   /** The databases that the caller may ask for, by name, each with the profiles that are open to them. */
-  databasesFor(caller: Pick<Caller, "name" | "groups">): DatabaseView[] {
-    const asker = { person: caller.name, groups: caller.groups };
+  async databasesFor(caller: Caller): Promise<DatabaseView[]> {
+    const { groups, service } = await standingOf(this.#ports.store.db, caller);
+    const asker = { person: caller.name, groups, service };
     return [...this.#ports.config.databases.values()]
       .flatMap((database) => {
         const allowed = this.#policies.profilesFor(asker, policyTarget(database));
@@ -72,6 +74,9 @@ export class AccessService {
           name: profile,
           description: database.profiles.get(profile)?.description ?? "",
           maxDurationSeconds: Math.floor(policy.maxDurationMs / 1000),
+          ...(policy.defaultDurationMs !== undefined && {
+            defaultDurationSeconds: Math.floor(policy.defaultDurationMs / 1000),
+          }),
           approval:
             policy.approval.kind === "automatic" ? ("automatic" as const) : ("required" as const),
           leavesTraces: [...this.#ports.waysToLeaveTraces(database.name, profile)],
@@ -86,7 +91,7 @@ export class AccessService {
   async request(caller: Caller, input: Ask): Promise<RequestView> {
     const refusal = {
       database: input.database,
-      durationMs: input.durationMs,
+      ...(input.durationMs === undefined ? {} : { durationMs: input.durationMs }),
       ...(input.profile === undefined ? {} : { profile: input.profile }),
     };
     const id = await this.#change(caller, refusal, (change) =>

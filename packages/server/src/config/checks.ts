@@ -58,6 +58,30 @@ export function checkTogether(
   }
 }
 
+/** Services are named as services: `people` names people, who are in the store and not here. */
+export function checkServices(
+  document: ConfigDocument,
+  services: Readonly<Record<string, unknown>>,
+  policies: readonly PolicyOutline[],
+): void {
+  for (const [index, { who }] of policies.entries()) {
+    for (const [at, name] of who.services.entries()) {
+      if (!Object.hasOwn(services, name)) {
+        const path = ["policies", index, "who", "services", at];
+        const known = Object.keys(services);
+        const fix = known.length === 0 ? "Add it below identity.services." : suggest(name, known);
+        document.error(path, `there is no service "${name}".`, fix);
+      }
+    }
+    for (const [at, name] of who.people.entries()) {
+      if (Object.hasOwn(services, name)) {
+        const path = ["policies", index, "who", "people", at];
+        document.error(path, `${name} is a service.`, "Name it under services: instead.");
+      }
+    }
+  }
+}
+
 function checkName(
   document: ConfigDocument,
   names: Map<string, number>,

@@ -7,26 +7,17 @@ import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
 import type { z } from "zod";
 import type { PolicyCase } from "../access/policies/cases.ts";
-import { compileCondition } from "../access/policies/condition.ts";
 import { toCase } from "./cases.ts";
-import { checkServer, checkTogether } from "./checks.ts";
-import type {
-  Config,
-  MasterKey,
-  Policy,
-  PolicyApproval,
-  PolicyDailyLimit,
-  ServerTlsConfig,
-  TunnelConfig,
-} from "./config.ts";
+import { checkServer, checkServices, checkTogether } from "./checks.ts";
+import type { Config, MasterKey, ServerTlsConfig, TunnelConfig } from "./config.ts";
 import { guessDataFolder } from "./data-folder.ts";
 import { resolveDatabase } from "./databases.ts";
 import { ConfigDocument, type ConfigProblem, type Path } from "./document.ts";
 import { parseMasterKey } from "./master-key.ts";
 import { nearest } from "./nearest.ts";
+import { checkPolicy, toPolicy } from "./policies.ts";
 import { readPlainFile, readSecretFile } from "./references.ts";
 import {
-  type ApprovalInput,
   caseSchema,
   type DatabaseInput,
   databaseSchema,
@@ -134,7 +125,9 @@ function readSections(
   const sections = isRecord(written) ? written : {};
   const databaseInputs = readDatabases(document, sections["databases"]);
   const policyInputs = readPolicies(document, sections["policies"]);
-  checkTogether(document, databaseInputs, outlinePolicies(sections["policies"]));
+  const outlines = outlinePolicies(sections["policies"]);
+  checkTogether(document, databaseInputs, outlines);
+  checkServices(document, root?.identity.services ?? {}, outlines);
   const config = root && assemble(document, folder, root, databaseInputs, policyInputs);
   return { config, cases: readCases(document, sections["tests"], config) };
 }
@@ -277,21 +270,9 @@ function readPolicies(
   const items: readonly unknown[] = value ?? [];
   return items.map((item, index) => {
     const input = read(document, ["policies", index], policySchema, item);
-    checkCondition(document, ["policies", index, "when"], input?.when);
+    checkPolicy(document, ["policies", index], input);
     return input;
   });
-}
-
-function checkCondition(document: ConfigDocument, path: Path, text: string | undefined): void {
-  const compiled = text === undefined ? undefined : compileCondition(text);
-  if (compiled?.ok === false) {
-    document.errorInside(
-      path,
-      compiled.offset,
-      `${compiled.problem}.`,
-      "It may use person, groups, device.confirmed, database.name, database.labels, profile, minutes, reason and start.",
-    );
-  }
 }
 
 /** What policies refer to, also of those that are wrong elsewhere. */
@@ -302,55 +283,6 @@ function outlinePolicies(value: unknown): readonly PolicyOutline[] {
 function toTunnel({ ping, silence, park, parkBusy }: RootInput["tunnel"]): TunnelConfig {
   const busyMs = Math.min(parkBusy, park);
   return { pingMs: ping, silenceMs: silence, parkedMs: park, busyMs };
-}
-
-/** A policy as the server sees it. */
-export function toPolicy(input: PolicyInput): Policy {
-  return {
-    name: input.name,
-    who: input.who,
-    databases: input.databases,
-    ...(input.labels && { labels: input.labels }),
-    profiles: input.profiles,
-    maxDurationMs: input.maxDuration,
-    approval: toApproval(input.approval),
-    requestLifetimeMs: input.requestLifetime,
-    reasonRequired: input.reasonRequired || (input.reason?.required ?? false),
-    ...(input.reason?.pattern !== undefined && { reasonPattern: input.reason.pattern }),
-    ...(input.when !== undefined && { when: input.when }),
-    ...(input.hours && { hours: input.hours }),
-    drainMs: input.end?.drain ?? 0,
-    ...(input.extend && {
-      extend: {
-        times: input.extend.times,
-        byMs: input.extend.by,
-        approval: toApproval(input.extend.approval),
-      },
-    }),
-    ...(input.perDay && { perDay: toDailyLimit(input.perDay) }),
-    ...(input.stepUp !== undefined && { stepUpMs: input.stepUp }),
-    ...(input.breakGlass && {
-      breakGlass: {
-        reviewGroups: input.breakGlass.review.groups,
-        withinMs: input.breakGlass.review.within,
-      },
-    }),
-  };
-}
-
-function toApproval(input: ApprovalInput): PolicyApproval {
-  if (input === "automatic") {
-    return { kind: "automatic" };
-  }
-  if (!("stages" in input)) {
-    return { kind: "approvals", ...input };
-  }
-  const stages = input.stages.map(({ name, ...stage }) => ({ ...stage, ...(name && { name }) }));
-  return { kind: "stages", stages };
-}
-
-function toDailyLimit({ grants, time }: NonNullable<PolicyInput["perDay"]>): PolicyDailyLimit {
-  return { ...(grants && { grants }), ...(time && { timeMs: time }) };
 }
 
 function readMasterKey(document: ConfigDocument, text: Secret): MasterKey | undefined {

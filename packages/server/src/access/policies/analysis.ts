@@ -46,6 +46,7 @@ function askersOf({ who, breakGlass }: Policy): Asker[] {
   const kind = { breakGlass: breakGlass !== undefined };
   return [
     ...who.people.map((person) => ({ ...kind, person, groups: [] })),
+    ...who.services.map((person) => ({ ...kind, person, groups: [], service: true })),
     ...who.groups.map((group) => ({ ...kind, person: "", groups: [group] })),
   ];
 }

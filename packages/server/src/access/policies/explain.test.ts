@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { toPolicy } from "../../config/load.ts";
+import { toPolicy } from "../../config/policies.ts";
 import { policySchema } from "../../config/schema.ts";
 import { Policies } from "../policy.ts";
 import { explain } from "./explain.ts";

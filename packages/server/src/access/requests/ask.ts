@@ -14,6 +14,7 @@ import { refuseUnconfirmed, requireFreshLogin, standingOf } from "../standing.ts
 import { refuseOverDailyLimit } from "./daily-limit.ts";
 import { requestDigest } from "./digest.ts";
 import { lapseDueRequests } from "./lapse.ts";
+import { recentGrants } from "./recent-grants.ts";
 import { type AskedRequest, type RequestRow, requestSubject, selectRequests } from "./row.ts";
 import { stageColumns, stagesOfRequest } from "./stages.ts";
 import { termsColumn } from "./terms.ts";
@@ -29,7 +30,8 @@ const preferredProfile = "read-only";
 export interface Ask {
   readonly database: string;
   readonly profile?: string | undefined;
-  readonly durationMs: number;
+  /** Absent: as long as the policy says. */
+  readonly durationMs?: number | undefined;
   readonly reason: string;
   /** Epoch ms; absent: as soon as it is granted. */
   readonly startsAt?: number | undefined;
@@ -58,10 +60,13 @@ export async function ask(
   }
   refuseStart(change, input);
   const asker = { person: caller.name, groups, service, breakGlass };
-  const { policy, profile, latestStart } = decide(ports.config.databases, policies, asker, input, {
+  const decided = decide(ports.config.databases, policies, asker, input, {
     start: input.startsAt ?? change.now,
     deviceConfirmed,
+    deviceId: caller.deviceId,
+    recent: await recentGrants(change.tx, caller.personId, input.database, change.now),
   });
+  const { policy, profile, durationMs, latestStart } = decided;
   if (breakGlass) {
     requireFreshLogin({ authenticatedAt }, policy.stepUpMs, change.now);
   }
@@ -71,7 +76,7 @@ export async function ask(
     device_id: caller.deviceId,
     database_name: input.database,
     profile,
-    duration_ms: input.durationMs,
+    duration_ms: durationMs,
     reason: input.reason,
     starts_at: input.startsAt ?? null,
     break_glass: breakGlass ? 1 : 0,
@@ -88,7 +93,7 @@ export async function ask(
     digest,
     lapses_at: Math.min(
       change.now + policy.requestLifetimeMs,
-      (input.startsAt ?? Number.POSITIVE_INFINITY) + input.durationMs,
+      (input.startsAt ?? Number.POSITIVE_INFINITY) + durationMs,
       // Granted later than that, it would run past the policy's hours.
       latestStart,
     ),
@@ -96,7 +101,7 @@ export async function ask(
   // Also for one that waited for an administrator and whose device was confirmed since.
   if (stages.length === 0) {
     const granted = await moveToPolicy(change, request, policy);
-    await grantRequest(ports, change, granted, { durationMs: input.durationMs, profile, by: null });
+    await grantRequest(ports, change, granted, { durationMs, profile, by: null });
   }
   return request.id;
 }
@@ -221,9 +226,9 @@ function decide(
   policies: Policies,
   asker: Asker,
   { database: name, profile, durationMs, reason }: Ask,
-  circumstances: Pick<PolicyQuestion, "start" | "deviceConfirmed">,
-): { policy: Policy; profile: string; latestStart: number } {
-  if (!Number.isSafeInteger(durationMs) || durationMs <= 0 || durationMs > maxDurationMs) {
+  circumstances: Pick<PolicyQuestion, "start" | "deviceConfirmed" | "deviceId" | "recent">,
+): { policy: Policy; profile: string; durationMs: number; latestStart: number } {
+  if (durationMs !== undefined && !isDuration(durationMs)) {
     throw new JitdbError("usage.duration", `${durationMs} milliseconds are no duration.`);
   }
   const config = databases.get(name);
@@ -243,7 +248,11 @@ function decide(
     throw refusalError(answer, question, sayUsable(databases, policies, asker));
   }
   const { policy, latestStart = Number.POSITIVE_INFINITY } = answer;
-  return { policy, profile: chosen, latestStart };
+  return { policy, profile: chosen, durationMs: answer.durationMs, latestStart };
+}
+
+function isDuration(durationMs: number): boolean {
+  return Number.isSafeInteger(durationMs) && durationMs > 0 && durationMs <= maxDurationMs;
 }
 
 /**
