@@ -33,6 +33,8 @@ import { toWebhooks } from "./webhooks.ts";
 /** What came of reading a file. `config` is there where no problem is an error. */
 export interface LoadedConfig {
   readonly config: Config | undefined;
+  /** Where each policy stands, by name. */
+  readonly policyPlaces: ReadonlyMap<string, Pick<ConfigProblem, "line" | "column">>;
   /** Its `tests:`. */
   readonly cases: readonly PolicyCase[];
   readonly problems: readonly ConfigProblem[];
@@ -56,10 +58,18 @@ export function loadConfig(
   const digest = createHash("sha256").update(bytes).digest("hex");
   const folder = resolve(dirname(file));
   const document = new ConfigDocument(file, bytes.toString("utf8"), { folder, environment });
-  const { config, cases } = readSections(document, folder);
+  const { config, cases, policyPlaces } = readSections(document, folder);
   const { failed, problems } = document;
   const endsWithLine = bytes.at(-1) === 0x0a;
-  return { config: failed ? undefined : config, cases, problems, file, endsWithLine, digest };
+  return {
+    config: failed ? undefined : config,
+    policyPlaces,
+    cases,
+    problems,
+    file,
+    endsWithLine,
+    digest,
+  };
 }
 
 /**
@@ -115,10 +125,10 @@ function unreadable(file: string, cause: unknown): JitdbError {
 function readSections(
   document: ConfigDocument,
   folder: string,
-): Pick<LoadedConfig, "config" | "cases"> {
+): Pick<LoadedConfig, "config" | "cases" | "policyPlaces"> {
   // What stands behind a slip of YAML is guesswork.
   if (!document.readable) {
-    return { config: undefined, cases: [] };
+    return { config: undefined, cases: [], policyPlaces: new Map() };
   }
   const written: unknown = document.toJS();
   const root = read(document, [], rootSchema, written ?? {});
@@ -129,7 +139,11 @@ function readSections(
   checkTogether(document, databaseInputs, outlines);
   checkServices(document, root?.identity.services ?? {}, outlines);
   const config = root && assemble(document, folder, root, databaseInputs, policyInputs);
-  return { config, cases: readCases(document, sections["tests"], config) };
+  const places = outlines.map(({ name }, index) => {
+    return [name, document.place(["policies", index])] as const;
+  });
+  const policyPlaces = new Map(places);
+  return { config, policyPlaces, cases: readCases(document, sections["tests"], config) };
 }
 
 /** What cases refer to is checked where all of it could be read. */

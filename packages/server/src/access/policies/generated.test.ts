@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Policy } from "../../config/config.ts";
 import { Policies, type PolicyQuestion } from "../policy.ts";
-import { deadPolicies } from "./analysis.ts";
+import { deadPolicies } from "./analysis/dead.ts";
 import { weekdays } from "./hours.ts";
 
 const minute = 60_000;
@@ -225,9 +225,12 @@ test("the naive evaluator never gets to a policy that is reported to decide noth
   fc.assert(
     fc.property(policies, question, (rules, asked) => {
       const [named = ""] = naive(rules, asked).split(": ");
-      for (const { policy, message } of deadPolicies(rules, everyTarget)) {
+      for (const { policy, message, examples } of deadPolicies(rules, everyTarget)) {
         seen.add(message.slice(0, 5));
         expect(named.split(" ")).not.toContain(policy);
+        for (const { question: example, decidedBy } of examples) {
+          expect(naive(rules, example)).toMatch(new RegExp(`^${decidedBy}: `));
+        }
       }
     }),
     { numRuns: 600, seed: 7 },
