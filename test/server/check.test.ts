@@ -81,6 +81,27 @@ it("names the policy that lets one person approve what another one wants two for
   expect(exitCode).toBe(0);
 });
 
+it("explains what a policy says to whoever had enough, and to whoever does not say how long", async () => {
+  await install();
+  const file = join(folder, "jitdb.yaml");
+  const careful = "    approval: { count: 2, groups: [dba] }\n";
+  const written = await readFile(file, "utf8");
+  const more = `    defaultDuration: 20m\n    when: recent.here.day.grants < 3 && device.id != "lost"\n`;
+  await writeFile(file, written.replace(careful, `${careful}${more}`));
+  const ask = ["policy", "explain", "prod-orders", "read-write", "--as", "alice"];
+  const explain = (...args: string[]) => run(...ask, "--groups", "developers", ...args);
+  expect((await explain()).stdout).toContain("How long: 1h at the most, and 20m without --for.");
+  for (const args of [
+    ["--recent-grants", "3"],
+    ["--device", "lost"],
+  ]) {
+    expect((await explain(...args)).stdout).toMatch(/^Refused: .* does not hold\. /);
+  }
+  const wrong = await explain("--recent-minutes", "many");
+  expect(wrong.stderr).toContain('error: --recent-minutes is a whole number, not "many".');
+  expect(wrong.exitCode).toBe(2);
+});
+
 it("knows by a running server that too few can approve, and that nobody is in a group", async () => {
   await install();
   server = startProgram("jitdb-server", ["start"], { home: folder });

@@ -1,10 +1,13 @@
 // Reloading a server that runs: the command, the signal, and everything that can be wrong with the file. A real process.
 
+import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect, type TLSSocket } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createAuthority } from "../support/certificates.ts";
 import { eventually } from "../support/eventually.ts";
 import {
   type Child,
@@ -18,6 +21,7 @@ let folder: string;
 let file: string;
 let server: Child;
 let log: string;
+let url: string;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "jitdb-reload-"));
@@ -38,7 +42,7 @@ async function start(): Promise<void> {
   server.stderr?.on("data", (chunk) => {
     log += String(chunk);
   });
-  await waitForOutput(server, "stdout", /^Ready: /m);
+  [, url = ""] = await waitForOutput(server, "stdout", /^Ready: (\S+)$/m);
 }
 
 async function run(...args: string[]): Promise<Ended> {
@@ -142,6 +146,43 @@ describe("jitdb-server reload", () => {
     );
   });
 });
+
+it("shows a renewed certificate to whoever connects from then on, and cuts nobody off", async () => {
+  server.kill("SIGTERM");
+  await server;
+  const authority = await createAuthority("jitdb reload");
+  try {
+    const put = async (name: string) => {
+      const { cert, key } = await authority.issue(name);
+      await writeFile(join(folder, "server.crt"), cert);
+      await writeFile(join(folder, "server.key"), key, { mode: 0o600 });
+    };
+    await put("old.example.com");
+    await change(/^databases:.*$/m, "tls: { cert: server.crt, key: server.key }\ndatabases: {}");
+    await start();
+    const { port } = new URL(url);
+    const before = await shownBy(Number(port));
+    await put("new.example.com");
+    expect((await run("reload")).stdout).toBe("");
+    const after = await shownBy(Number(port));
+    expect([before.name, after.name]).toEqual(["old.example.com", "new.example.com"]);
+    before.socket.write("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    const [answer] = (await once(before.socket, "data")) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 /);
+    before.socket.destroy();
+    after.socket.destroy();
+  } finally {
+    await authority.remove();
+  }
+}, 30_000);
+
+/** The name in the certificate of whoever listens there, and the connection. */
+async function shownBy(port: number): Promise<{ name: string | undefined; socket: TLSSocket }> {
+  const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { CN } = socket.getPeerCertificate().subject;
+  return { name: String(CN), socket };
+}
 
 describe("SIGHUP", () => {
   const isLast = async (wanted: string) => {

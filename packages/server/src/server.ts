@@ -23,6 +23,7 @@ import { scramCrypto } from "./engines/postgres/scram-crypto.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { limitsOf } from "./gateway/limits.ts";
 import { createApp } from "./http/app.ts";
+import { useCertificate } from "./http/certificate.ts";
 import { TrustedProxies } from "./http/proxies.ts";
 import { Events, eventLimits } from "./http/websockets/events.ts";
 import { serveWebSockets, type WebSocketEndpoint } from "./http/websockets/upgrades.ts";
@@ -109,13 +110,6 @@ async function open(
   const access = createAccess(config, ports, state, installation, credentials);
   const endings = new Endings({ ...state, ...ports, access, gateway });
   closers.add(() => endings.stop());
-  const { people, journal } = state;
-  const { vouching } = identity;
-  const { file, digest } = ports.source;
-  const reloader = new Reloader({ running: config, file, access, journal, logger });
-  const reload = (by: ReloadCause) => reloader.reload(by);
-  closers.add(await listenForCommands(config, { people, vouching, reload }, logger));
-
   const events = new Events({ ...state, ...ports, access });
   const ticks = repeat(
     async () => {
@@ -125,7 +119,7 @@ async function open(
     report(logger, "events"),
   );
   closers.add(() => ticks.stop());
-  const { authenticator } = identity;
+  const { authenticator, vouching } = identity;
   const login = (app: FastifyInstance) => identity.mount(app);
   const app = await createApp({
     ...ports,
@@ -140,6 +134,18 @@ async function open(
   });
   closers.add(() => app.close());
   closers.add(() => stopListening(app));
+  const { people, journal } = state;
+  const { file, digest } = ports.source;
+  const reloader = new Reloader({
+    running: config,
+    file,
+    access,
+    journal,
+    logger,
+    useCertificate: (tls) => useCertificate(app.server, tls),
+  });
+  const reload = (by: ReloadCause) => reloader.reload(by);
+  closers.add(await listenForCommands(config, { people, vouching, reload }, logger));
   const upgrades = serveWebSockets(app.server, {
     ...state,
     ...ports,

@@ -72,6 +72,28 @@ describe("with other rules", () => {
   });
 });
 
+test("of many who ask while the rules change, each is decided wholly by the old or by the new ones", async () => {
+  useRules([{ ...free, name: "old", maxDurationMs: 30 * minute, drainMs: minute }]);
+  const random = fixture.ports.random as { bytes: (length: number) => Uint8Array };
+  const bytes = random.bytes.bind(random);
+  let requests = 0;
+  // In the middle of a change: the policy has decided, and its grant is not there yet.
+  random.bytes = (length) => {
+    requests += 1;
+    if (requests === 10) {
+      useRules([{ ...free, name: "new", profiles: ["read-*"] }]);
+    }
+    return bytes(length);
+  };
+  const views = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => ask("read-only", `reason ${index}`)),
+  );
+  const started = await fixture.records("grant.started");
+  const policies = views.map(({ policy: name }) => name);
+  expect(new Set(policies)).toEqual(new Set(["old", "new"]));
+  expect(started.map(({ drainMs }) => (drainMs === minute ? "old" : "new"))).toEqual(policies);
+});
+
 describe("a policy that is gone", () => {
   test("still wants the fresh login that it wanted when the request was made", async () => {
     useRules([{ ...oneLead, stepUpMs: minute }]);

@@ -8,13 +8,15 @@ type Databases = Config["databases"];
 
 /** The keys of the file, such as `listen` or `databases.prod-orders`, whose change takes effect at the next start only. */
 export function waitingForRestart(running: Config, next: Config): string[] {
-  const { databases, identity, webhooks, policies: _, ...plain } = running;
+  const { databases, identity, webhooks, policies: _, tls, ...plain } = running;
   const sections = Object.keys({ ...plain, ...next }).filter(
-    (key) => key in plain || !(key in running),
+    (key) => key in plain || !(key in running || key === "tls"),
   );
   const changed = sections.filter((key) => !isSame(entry(running, key), entry(next, key)));
   return [
     ...changed,
+    // Another certificate is used at once; to begin with TLS, or to end it, is another matter.
+    ...((tls === undefined) === (next.tls === undefined) ? [] : ["tls"]),
     ...(isSame(identity.company, next.identity.company) ? [] : ["identity.company"]),
     ...changedNames("identity.services", identity.services, next.identity.services),
     ...changedNames("webhooks", byName(webhooks), byName(next.webhooks)),

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,6 +6,7 @@ import { JitdbError } from "@jitdb/shared/errors";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AccessPorts } from "../access/change.ts";
 import type { AuditEvent } from "../audit/record.ts";
+import { fixtureCertificate, fixtureKey } from "../config/client-certificate-fixture.ts";
 import { loadConfig, requireConfig } from "../config/load.ts";
 import { Reloader } from "./reloader.ts";
 
@@ -12,6 +14,7 @@ let folder: string;
 let file: string;
 let records: AuditEvent[];
 let inForce: AccessPorts["config"][];
+let shown: string[];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "jitdb-reload-"));
@@ -20,6 +23,7 @@ beforeEach(() => {
   secret("password", "hunter2hunter2");
   records = [];
   inForce = [];
+  shown = [];
   write(sound);
 });
 
@@ -70,6 +74,7 @@ function reloader(journal = { append: keep, record: keep }): Reloader {
     running,
     file,
     journal,
+    useCertificate: ({ cert }) => shown.push(cert),
     access: { useRules: (rules) => inForce.push(rules) },
     logger: { info() {}, error() {} },
   });
@@ -177,6 +182,43 @@ describe("a sound file", () => {
     write(sound);
     expect(server.reload("console")).toMatchObject({ restart: [], closed: [] });
     expect([...(inForce[1]?.databases.keys() ?? [])]).toEqual(["orders", "people"]);
+  });
+});
+
+describe("a certificate", () => {
+  const tls = "tls: { cert: server.crt, key: server.key }\ndatabases:";
+
+  function certificate(key: string): void {
+    writeFileSync(join(folder, "server.crt"), fixtureCertificate);
+    secret("server.key", key);
+  }
+
+  it("that was renewed is shown at once", () => {
+    certificate(fixtureKey);
+    write(sound.replace("databases:", tls));
+    const server = reloader();
+    writeFileSync(join(folder, "server.crt"), `\n${fixtureCertificate}`);
+    expect(server.reload("signal").restart).toEqual([]);
+    expect(shown).toEqual([`\n${fixtureCertificate}`.replace(/\n$/, "")]);
+  });
+
+  it("that its key does not fit leaves everything as it is", () => {
+    certificate(fixtureKey);
+    write(sound.replace("databases:", tls));
+    const server = reloader();
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    certificate(String(privateKey.export({ format: "pem", type: "pkcs8" })));
+    expect(refusal(() => server.reload("signal")).message).toContain(
+      `${file}: tls: certificate and key can't be used together (`,
+    );
+    expect([shown, inForce]).toEqual([[], []]);
+  });
+
+  it("on a server that was started without any waits for a restart", () => {
+    const server = reloader();
+    certificate(fixtureKey);
+    write(sound.replace("databases:", tls));
+    expect(server.reload("console").restart).toEqual(["publicUrl", "tls"]);
   });
 });
 

@@ -8,9 +8,10 @@ import { runCases } from "../access/policies/run-cases.ts";
 import type { AccessService } from "../access/service.ts";
 import type { Journal } from "../audit/journal.ts";
 import type { EventOf } from "../audit/record.ts";
-import type { Config } from "../config/config.ts";
+import type { Config, ServerTlsConfig } from "../config/config.ts";
 import type { ConfigProblem } from "../config/document.ts";
 import { formatProblem, type LoadedConfig, loadConfig } from "../config/load.ts";
+import { certificateProblem } from "../http/certificate.ts";
 import { closedUntilRestart, openDatabases, waitingForRestart } from "./differences.ts";
 
 export type ReloadCause = "console" | "signal";
@@ -34,6 +35,8 @@ export interface ReloaderPorts {
   /** As it was written at the start. */
   readonly file: string;
   readonly access: Pick<AccessService, "useRules">;
+  /** Shows another certificate to whoever connects from now on. */
+  readonly useCertificate: (tls: ServerTlsConfig) => void;
   readonly journal: Pick<Journal, "append" | "record">;
   readonly logger: Pick<Logger, "info" | "error">;
 }
@@ -52,7 +55,7 @@ export class Reloader {
    * @throws JitdbError `config.invalid` that lists every problem, `audit.unavailable`: the rules of before stay
    */
   reload(by: ReloadCause): ReloadReport {
-    const { file, running, access, logger } = this.#ports;
+    const { file, running, access, logger, useCertificate } = this.#ports;
     const loaded = this.#load(by);
     const errors = problemsOf(loaded);
     const { config, digest } = loaded;
@@ -64,6 +67,9 @@ export class Reloader {
     const closed = closedUntilRestart(databases, config.databases);
     this.#record({ kind: "config.reloaded", digest, file, by, restart, closed });
     access.useRules({ databases, policies: config.policies });
+    if (config.tls !== undefined) {
+      useCertificate(config.tls);
+    }
     const policies = config.policies.length;
     logger.info({ file, digest, by, policies, restart, closed }, "configuration reloaded");
     const warnings = loaded.problems.map(formatProblem);
@@ -124,5 +130,10 @@ function problemsOf({ config, cases, problems, file, endsWithLine }: LoadedConfi
     : [
         `${file}: its last line has no end, so the file may be cut off.\n    End it with a line break.`,
       ];
-  return [...cut, ...failures.map(formatProblem)];
+  const unusable = config.tls && certificateProblem(config.tls);
+  const pair =
+    unusable === undefined
+      ? []
+      : [`${file}: tls: certificate and key can't be used together (${unusable}).`];
+  return [...cut, ...pair, ...failures.map(formatProblem)];
 }
