@@ -14,7 +14,7 @@ import { type Asker, Policies, type PolicyQuestion } from "../../policy.ts";
 import { isNoWider } from "../../requests/narrower.ts";
 import { askersOf, sayAsker } from "./askers.ts";
 import { approvalsOf, deciderOf, type Finding } from "./finding.ts";
-import { type Palette, paletteOf, plainRequest, sampleRequests } from "./samples.ts";
+import { paletteOf, plainRequest, sampleRequests } from "./samples.ts";
 
 export type AnalysedDatabase = Pick<
   DatabaseConfig,
@@ -144,13 +144,11 @@ function ownReview({ name, who, breakGlass, approval }: Policy): Finding[] {
 /** The policies that decide what an asker may ask for on a database, each with a request: certain without conditions, tried with them. */
 class WayFinder {
   readonly #single: readonly { readonly policy: Policy; readonly engine: Policies }[];
-  readonly #palette: Palette;
   /** Covering policies whose conditions were tried, so that the same set is not tried for each of many databases. */
   readonly #tried = new Map<string, number>();
 
   constructor(policies: readonly Policy[]) {
     this.#single = policies.map((policy) => ({ policy, engine: new Policies([policy]) }));
-    this.#palette = paletteOf(policies);
   }
 
   waysOf(asker: Asker, database: AnalysedDatabase): Way[] {
@@ -188,9 +186,10 @@ class WayFinder {
     }
     this.#tried.set(kind, before + 1);
     const engine = new Policies(possible);
+    const palette = paletteOf(possible);
     const options = { count: tries.samples, moreGroups: false };
     const decided = new Map<string, PolicyQuestion>();
-    for (const question of sampleRequests(this.#palette, asker, target, profile, options)) {
+    for (const question of sampleRequests(palette, asker, target, profile, options)) {
       const decider = deciderOf(engine, question);
       if (decider !== undefined && !decided.has(decider)) {
         decided.set(decider, question);

@@ -24,8 +24,9 @@ export function deadPolicies(
   policies: readonly Policy[],
   targets: readonly PolicyTarget[],
 ): Finding[] {
-  return policies.flatMap((policy, index) => {
-    const covered = coveredBy(policy, policies.slice(0, index), targets);
+  return singly(policies).flatMap((single, index, all) => {
+    const { policy } = single;
+    const covered = coveredBy(single, all.slice(0, index), targets);
     const [first] = covered;
     if (first === undefined) {
       const message = "can never match: no database has its labels and one of its profiles.";
@@ -51,15 +52,24 @@ export function unreachedPolicies(
   targets: readonly PolicyTarget[],
 ): Finding[] {
   const dead = new Set(deadPolicies(policies, targets).map(({ policy }) => policy));
-  const palette = paletteOf(policies);
   const engine = new Policies(policies);
-  return policies.flatMap((policy, index) => {
+  return singly(policies).flatMap((single, index, all) => {
+    const { policy } = single;
     if (dead.has(policy.name)) {
       return [];
     }
-    const earlier = policies.slice(0, index);
-    const open = coveredBy(policy, earlier, targets).filter(({ by }) => by === undefined);
-    return [...unreached(engine, palette, policy, open), ...neverAsLong(policy)];
+    const open = coveredBy(single, all.slice(0, index), targets).filter(
+      ({ by }) => by === undefined,
+    );
+    const kinds = spread(open, tries.kinds);
+    // What stands in the conditions that have a say, so that few requests meet them by chance.
+    const involved = all
+      .slice(0, index + 1)
+      .filter(({ policy: { name }, only }) =>
+        kinds.some(({ asker, database, profile }) => only.covers(name, asker, database, profile)),
+      )
+      .map(({ policy: each }) => each);
+    return [...unreached(engine, paletteOf(involved), policy, kinds), ...neverAsLong(policy)];
   });
 }
 
@@ -67,10 +77,10 @@ function unreached(
   engine: Policies,
   palette: Palette,
   policy: Policy,
-  open: readonly Covered[],
+  kinds: readonly Covered[],
 ): Finding[] {
   const options = { count: tries.samples, moreGroups: true };
-  const questions = spread(open, tries.kinds).flatMap(({ asker, database, profile }) =>
+  const questions = kinds.flatMap(({ asker, database, profile }) =>
     sampleRequests(palette, asker, database, profile, options),
   );
   let instead = "no policy decided";
@@ -101,21 +111,31 @@ function neverAsLong({ name, hours, maxDurationMs }: Policy): Finding[] {
   return [{ policy: name, severity: "warning", message, examples: [] }];
 }
 
+/** A policy as if it were the only one. */
+interface Single {
+  readonly policy: Policy;
+  readonly only: Policies;
+}
+
+function singly(policies: readonly Policy[]): Single[] {
+  return policies.map((policy) => ({ policy, only: new Policies([policy]) }));
+}
+
 function coveredBy(
-  policy: Policy,
-  earlier: readonly Policy[],
+  { policy, only: own }: Single,
+  earlier: readonly Single[],
   targets: readonly PolicyTarget[],
 ): Covered[] {
-  const own = new Policies([policy]);
-  const before = new Policies(earlier.filter(({ when }) => when === undefined));
+  const certain = earlier.filter(({ policy: { when } }) => when === undefined);
   return askersOf(policy).flatMap((asker) =>
-    targets.flatMap((database) => {
-      const taken = before.profilesFor(asker, database);
-      return own.profilesFor(asker, database).map(({ profile }) => {
-        const by = taken.find((allowed) => allowed.profile === profile)?.policy.name;
-        return { asker, database, profile, by };
-      });
-    }),
+    targets.flatMap((database) =>
+      own.profilesFor(asker, database).map(({ profile }) => {
+        const by = certain.find(({ policy: { name }, only }) =>
+          only.covers(name, asker, database, profile),
+        );
+        return { asker, database, profile, by: by?.policy.name };
+      }),
+    ),
   );
 }
 
