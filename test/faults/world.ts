@@ -71,6 +71,9 @@ export const jitdbWorld: WorldMaker<World> = {
   close: ({ installation }) => installation.stop(),
 };
 
+/** What comes before a fault's command. */
+export type Arrange = (scene: Scene, world: World) => void;
+
 /** The command runs as this person, on their device. */
 export function as(scene: Scene, person: Person, { installation }: World): void {
   scene.home = person.home;

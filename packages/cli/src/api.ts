@@ -64,7 +64,8 @@ export interface Api {
 export interface NewRequest {
   readonly database: string;
   readonly profile?: string | undefined;
-  readonly durationSeconds: number;
+  /** Absent: as long as the policy says. */
+  readonly durationSeconds?: number | undefined;
   readonly reason: string;
   /** ISO instant. */
   readonly startsAt?: string | undefined;

@@ -159,7 +159,6 @@ describe("bad input", () => {
 
   it.each([
     [["request", "--for", "30m"], "error: Which database? `jitdb request` needs its name here."],
-    [["request", "prod-orders"], "error: For how long? `jitdb request` needs --for here."],
     [["approve"], "error: Which request? `jitdb approve` needs its id here."],
     [["deny"], "error: Which request? `jitdb deny` needs its id here."],
     [["withdraw"], "error: Which request? `jitdb withdraw` needs its id here."],

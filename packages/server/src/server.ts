@@ -12,7 +12,7 @@ import { Masker } from "./audit/statements/masker.ts";
 import { loadParsedSecrets } from "./audit/statements/parsed-secrets.ts";
 import { Closers } from "./closers.ts";
 import type { Config } from "./config/config.ts";
-import { type ControlParts, runControlCommand } from "./control/commands.ts";
+import { type RunningControlParts, runControlCommand } from "./control/commands.ts";
 import { serveControl } from "./control/socket.ts";
 import { planUser } from "./credentials/ledger.ts";
 import { Credentials } from "./credentials/service.ts";
@@ -23,12 +23,14 @@ import { scramCrypto } from "./engines/postgres/scram-crypto.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { limitsOf } from "./gateway/limits.ts";
 import { createApp } from "./http/app.ts";
+import { useCertificate } from "./http/certificate.ts";
 import { TrustedProxies } from "./http/proxies.ts";
 import { Events, eventLimits } from "./http/websockets/events.ts";
 import { serveWebSockets, type WebSocketEndpoint } from "./http/websockets/upgrades.ts";
 import { createIdentity, type Identity } from "./identity/identity.ts";
 import { Deliveries } from "./outbox/deliveries.ts";
 import { webhookSender } from "./outbox/webhook.ts";
+import { type ReloadCause, Reloader, type ReloadReport } from "./reload/reloader.ts";
 import { repeat } from "./repeat.ts";
 import { installationOf, openState, type State } from "./state.ts";
 import { version } from "./version.ts";
@@ -53,6 +55,11 @@ export interface RunningServer {
   readonly url: string;
   /** Ends every session with a message, records why, and lets go of everything. May be called once. */
   close(reason: string): Promise<void>;
+  /**
+   * Reads the file again and puts its policies in force.
+   * @throws JitdbError `config.invalid`, `audit.unavailable`: the rules of before stay
+   */
+  reload(by: ReloadCause): ReloadReport;
 }
 
 /**
@@ -65,9 +72,10 @@ export async function startServer(config: Config, ports: ServerPorts): Promise<R
     const state = await openState(config, { ...ports, address: config.publicUrl });
     closers.add(() => state.close());
     let reason = "stopped";
-    await open(config, ports, state, closers, () => reason);
+    const reloader = await open(config, ports, state, closers, () => reason);
     return {
       url: config.publicUrl,
+      reload: (by) => reloader.reload(by),
       async close(why) {
         reason = why;
         await closers.close();
@@ -85,7 +93,7 @@ async function open(
   state: State,
   closers: Closers,
   closeReason: () => string,
-): Promise<void> {
+): Promise<Reloader> {
   const { logger } = ports;
   ship(state, logger, closers);
   deliver(config, ports, state, closers);
@@ -102,9 +110,6 @@ async function open(
   const access = createAccess(config, ports, state, installation, credentials);
   const endings = new Endings({ ...state, ...ports, access, gateway });
   closers.add(() => endings.stop());
-  const { vouching } = identity;
-  closers.add(await listenForCommands(config, { ...state, ...ports, vouching }, logger));
-
   const events = new Events({ ...state, ...ports, access });
   const ticks = repeat(
     async () => {
@@ -114,7 +119,7 @@ async function open(
     report(logger, "events"),
   );
   closers.add(() => ticks.stop());
-  const { authenticator } = identity;
+  const { authenticator, vouching } = identity;
   const login = (app: FastifyInstance) => identity.mount(app);
   const app = await createApp({
     ...ports,
@@ -129,6 +134,17 @@ async function open(
   });
   closers.add(() => app.close());
   closers.add(() => stopListening(app));
+  const { file, digest } = ports.source;
+  const reloader = new Reloader({
+    running: config,
+    file,
+    access,
+    journal: state.journal,
+    logger,
+    useCertificate: (tls) => useCertificate(app.server, tls),
+  });
+  const reload = (by: ReloadCause) => reloader.reload(by);
+  closers.add(await listenForCommands(config, { ...state, ...ports, vouching, reload }, logger));
   const upgrades = serveWebSockets(app.server, {
     ...state,
     ...ports,
@@ -142,7 +158,6 @@ async function open(
   closers.add(() => gateway.close(closeReason()));
   await listen(app, config);
 
-  const { file, digest } = ports.source;
   state.journal.record({ kind: "config.loaded", digest, file });
   state.journal.record({ kind: "server.started", version, host: config.publicUrl });
   logger.info({ url: config.publicUrl, version, installation }, "started");
@@ -150,6 +165,7 @@ async function open(
     logger.info({ reason: closeReason() }, "stopping");
     state.journal.record({ kind: "server.stopped", reason: closeReason() });
   });
+  return reloader;
 }
 
 function ship(state: State, logger: Logger, closers: Closers): void {
@@ -261,7 +277,7 @@ function createAccess(
 /** Commands on this machine are a comfort: without their socket they need the server stopped, and it runs all the same. */
 async function listenForCommands(
   config: Config,
-  parts: Omit<ControlParts, "publicUrl" | "webhooks">,
+  parts: Omit<RunningControlParts, "publicUrl" | "webhooks">,
   logger: Logger,
 ): Promise<() => Promise<void>> {
   const { dataFolder, publicUrl, webhooks } = config;
@@ -272,7 +288,7 @@ async function listenForCommands(
   } catch (error) {
     logger.warn(
       { err: error },
-      "no control socket: `jitdb-server users`, `devices` and `webhooks` need the server stopped",
+      "no control socket: `jitdb-server users`, `devices` and `webhooks` need the server stopped, `reload` a SIGHUP",
     );
     return async () => undefined;
   }

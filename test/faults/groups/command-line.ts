@@ -101,12 +101,6 @@ export const commandLine: FaultGroup = {
       exit: 2,
     },
     {
-      condition: "no --for, and nobody at a terminal to ask",
-      command: "jitdb request prod-orders",
-      stderr: ["error: For how long? `jitdb request` needs --for here.", "hint: Add --for 30m."],
-      exit: 2,
-    },
-    {
       condition: "no database, and nobody at a terminal to ask",
       command: "jitdb request --for 30m",
       stderr: [

@@ -2,12 +2,11 @@
 
 import type { RequestView } from "@jitdb/shared/api/access";
 import type { FaultGroup } from "../fault.ts";
-import type { Scene } from "../scene.ts";
-import { as, ask, askToWrite, grantToRead, type World } from "../world.ts";
+import { type Arrange, as, ask, askToWrite, grantToRead, type World } from "../world.ts";
 
-const asAlice = (scene: Scene, world: World) => as(scene, world.alice, world);
-const asBob = (scene: Scene, world: World) => as(scene, world.bob, world);
-const asDave = (scene: Scene, world: World) => as(scene, world.dave, world);
+const asAlice: Arrange = (scene, world) => as(scene, world.alice, world);
+const asBob: Arrange = (scene, world) => as(scene, world.bob, world);
+const asDave: Arrange = (scene, world) => as(scene, world.dave, world);
 
 export const requests: FaultGroup<World> = {
   title: "Requests and approvals",
@@ -48,6 +47,16 @@ export const requests: FaultGroup<World> = {
         "hint: Ask for less with --for 1h.",
       ],
       exit: 4,
+    },
+    {
+      condition: "no --for where the policy has no default, and nobody at a terminal",
+      arrange: asAlice,
+      command: "jitdb request prod-orders",
+      stderr: [
+        "error: The policy developers-read has no default duration for read-only on prod-orders.",
+        "hint: Say how long with --for, up to 1h.",
+      ],
+      exit: 2,
     },
     {
       condition: "no reason where the policy wants one",

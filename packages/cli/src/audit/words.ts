@@ -102,6 +102,10 @@ const words: Readonly<Record<string, (fields: Fields) => string>> = {
   "server.started": (r) => `server ${r.text("version")} started${r.with("at", "host")}`,
   "server.stopped": (r) => `server stopped${r.why()}`,
   "config.loaded": (r) => `configuration loaded${r.with("from", "file")}`,
+  "config.reloaded": (r) =>
+    `configuration reloaded${r.with("from", "file")}; waits for a restart: ${r.list("restart") || "nothing"}`,
+  "config.refused": (r) =>
+    `configuration not reloaded${r.with("from", "file")}, the rules of before stay: ${r.list("found")}`,
   "store.opened": () => "store opened",
   "journal.segment": () => "a new file of the journal begins",
   "journal.recovered": (r) =>

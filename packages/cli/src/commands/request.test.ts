@@ -1,3 +1,4 @@
+import { JitdbError } from "@jitdb/shared/errors";
 import { describe, expect, it } from "vitest";
 import type { NewRequest } from "../api.ts";
 import { runWithFakes, sampleDatabase, sampleRequest } from "../fakes.ts";
@@ -104,13 +105,48 @@ describe("jitdb request", () => {
     );
   });
 
-  it("asks for the database and the time in a terminal", async () => {
+  it.each([true, false])(
+    "takes the policy's time where nobody says how long (terminal: %s)",
+    async (terminal) => {
+      const sent: NewRequest[] = [];
+      const api = {
+        createRequest: (input: NewRequest) => {
+          sent.push(input);
+          return Promise.resolve(sampleRequest({ durationSeconds: 900 }));
+        },
+      };
+      const { stderr } = await runWithFakes(["request", "prod-orders", "--no-wait"], {
+        api,
+        terminal,
+      });
+      expect(sent).toMatchObject([{ durationSeconds: undefined }]);
+      expect(stderr).toContain("Asked for prod-orders (read-only) for 15m.\n");
+    },
+  );
+
+  it("shows the server's word where neither says how long and nobody is at a terminal", async () => {
+    const error = new JitdbError("usage.duration", "The policy read has no default duration.", {
+      hint: "Say how long with --for, up to 1h.",
+    });
+    const api = { createRequest: () => Promise.reject(error) };
+    expect(await runWithFakes(["request", "prod-orders"], { api })).toEqual({
+      exitCode: 2,
+      stdout: "",
+      stderr:
+        "error: The policy read has no default duration.\nhint: Say how long with --for, up to 1h.\n",
+    });
+  });
+
+  it("asks for the database and the time in a terminal, where the policy has none", async () => {
     const { stderr, exitCode } = await runWithFakes(["request", "--no-wait"], {
       terminal: true,
       answers: ["prod-orders", "1h30m"],
       api: {
         databases: () => Promise.resolve({ databases: [sampleDatabase()] }),
-        createRequest: ({ durationSeconds }) => Promise.resolve(sampleRequest({ durationSeconds })),
+        createRequest: ({ durationSeconds }) =>
+          durationSeconds === undefined
+            ? Promise.reject(new JitdbError("usage.duration", "The policy has no default."))
+            : Promise.resolve(sampleRequest({ durationSeconds })),
       },
     });
     expect(exitCode).toBe(0);

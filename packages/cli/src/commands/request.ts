@@ -3,6 +3,7 @@
 import type { RequestView } from "@jitdb/shared/api/access";
 import { formatDuration, parseDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
+import type { NewRequest } from "../api.ts";
 import { describeApproved } from "../approved.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
@@ -28,7 +29,7 @@ export const requestCommand: CommandModule = {
     addJsonOption(
       command
         .argument("[database]", "which one; `jitdb databases` lists them")
-        .option("--for <duration>", "for how long: 30m, 2h, 1h30m")
+        .option("--for <duration>", "for how long: 30m, 2h, 1h30m; else as long as the policy says")
         .option("--profile <name>", "with which privileges; read-only where there is a choice")
         .option("--reason <text>", "why; approvers and the audit will read it")
         .option("--at <time>", 'begin later: 22:00, or "2026-11-24 22:00"')
@@ -64,13 +65,13 @@ export async function runRequest(context: Context, options: RequestOptions): Pro
   const { terminal } = context;
   const input = {
     database: options.database ?? (await askForDatabase(context)),
-    durationSeconds: options.durationSeconds ?? (await askForDuration(context)),
+    durationSeconds: options.durationSeconds,
     profile: options.profile,
     reason: options.reason,
     startsAt: options.at === undefined ? undefined : parseStart(options.at, context.clock.now()),
     breakGlass: options.breakGlass || undefined,
   };
-  const asked = await (await context.api()).createRequest(input);
+  const asked = await send(context, input);
   const duration = formatDuration(asked.durationSeconds * 1000);
   terminal.say(line`Asked for ${asked.database} (${asked.profile}) for ${duration}.`);
   if (!options.json) {
@@ -82,6 +83,20 @@ export async function runRequest(context: Context, options: RequestOptions): Pro
     terminal.json(request);
   }
   sayOutcome(context, request);
+}
+
+/** Who says nothing of how long, and finds that the policy does not either, is asked for it in a terminal. */
+async function send(context: Context, input: NewRequest): Promise<RequestView> {
+  const api = await context.api();
+  try {
+    return await api.createRequest(input);
+  } catch (error) {
+    const isMissing = error instanceof JitdbError && error.code === "usage.duration";
+    if (!(isMissing && input.durationSeconds === undefined && context.terminal.interactive)) {
+      throw error;
+    }
+  }
+  return await api.createRequest({ ...input, durationSeconds: await askForDuration(context) });
 }
 
 async function askForDatabase(context: Context): Promise<string> {
@@ -107,13 +122,7 @@ async function askForDatabase(context: Context): Promise<string> {
 }
 
 async function askForDuration(context: Context): Promise<number> {
-  const { terminal } = context;
-  if (!terminal.interactive) {
-    throw new JitdbError("usage.invalid", "For how long? `jitdb request` needs --for here.", {
-      hint: "Add --for 30m.",
-    });
-  }
-  const prompts = await terminal.prompts();
+  const prompts = await context.terminal.prompts();
   const answer = await prompts.input("For how long?", {
     default: "30m",
     check: (text) => {

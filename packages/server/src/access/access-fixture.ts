@@ -120,7 +120,7 @@ export async function createAccessFixture(
 export function policy(name: string, fields: Partial<Policy> = {}): Policy {
   return {
     name,
-    who: { groups: ["developers"], people: [] },
+    who: { groups: ["developers"], people: [], services: [] },
     databases: ["*"],
     profiles: ["*"],
     maxDurationMs: 60 * minute,

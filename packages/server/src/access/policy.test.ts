@@ -24,7 +24,7 @@ const question: PolicyQuestion = {
 function policy(name: string, fields: Partial<Policy> = {}): Policy {
   return {
     name,
-    who: { groups: ["developers"], people: [] },
+    who: { groups: ["developers"], people: [], services: [] },
     databases: ["*"],
     profiles: ["*"],
     maxDurationMs: 60 * minute,
@@ -56,18 +56,18 @@ const rows: Row[] = [
   },
   {
     title: "lets a named person in",
-    policies: [policy("a", { who: { groups: [], people: ["alice"] } })],
+    policies: [policy("a", { who: { groups: [], people: ["alice"], services: [] } })],
     ask: { groups: [] },
     answer: { outcome: "match", policy: { name: "a" } },
   },
   {
     title: "does not take a group's name for a person's",
-    policies: [policy("a", { who: { groups: ["alice"], people: ["developers"] } })],
+    policies: [policy("a", { who: { groups: ["alice"], people: ["developers"], services: [] } })],
     answer: { outcome: "no_policy" },
   },
   {
     title: "names nobody where a policy names nobody",
-    policies: [policy("a", { who: { groups: [], people: [] } })],
+    policies: [policy("a", { who: { groups: [], people: [], services: [] } })],
     ask: { groups: [] },
     answer: { outcome: "no_policy" },
   },

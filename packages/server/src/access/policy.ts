@@ -3,14 +3,23 @@
 import { JitdbError } from "@jitdb/shared/errors";
 import picomatch from "picomatch";
 import type { Policy } from "../config/config.ts";
-import { type Condition, type ConditionFacts, compileCondition } from "./policies/condition.ts";
+import {
+  type Condition,
+  type ConditionFacts,
+  compileCondition,
+  noRecentGrants,
+  type RecentGrants,
+} from "./policies/condition.ts";
 import { withinHours } from "./policies/hours.ts";
 import { isTimeout, runBounded } from "./policies/time-bound.ts";
 
 /** Who asks. Names, because policies are written with names. */
 export interface Asker {
+  /** Or of the service. */
   readonly person: string;
   readonly groups: readonly string[];
+  /** Whether a service asks, and no person. */
+  readonly service?: boolean;
   /** Asks by --break-glass: the rules for that decide, and no others do. */
   readonly breakGlass?: boolean;
 }
@@ -25,16 +34,26 @@ export interface PolicyTarget {
 export interface PolicyQuestion extends Asker {
   readonly database: PolicyTarget;
   readonly profile: string;
-  readonly durationMs: number;
+  /** Absent: as long as the policy says for whoever does not say. */
+  readonly durationMs?: number | undefined;
   readonly reason: string;
   /** Epoch ms at which the grant would begin. */
   readonly start: number;
   readonly deviceConfirmed: boolean;
+  /** The thumbprint of its key; absent: not known. */
+  readonly deviceId?: string;
+  /** Absent: nothing. */
+  readonly recent?: RecentGrants;
 }
 
 export type PolicyAnswer =
-  /** `latestStart` (epoch ms): a grant that begins later leaves the policy's hours. */
-  | { readonly outcome: "match"; readonly policy: Policy; readonly latestStart?: number }
+  /** `durationMs`: as asked, else the policy's. `latestStart` (epoch ms): a grant that begins later leaves the policy's hours. */
+  | {
+      readonly outcome: "match";
+      readonly policy: Policy;
+      readonly durationMs: number;
+      readonly latestStart?: number;
+    }
   /** No policy lets this person ask for this database at all. */
   | { readonly outcome: "no_policy" }
   /** Not for this profile, or there is none of that name; for `profiles` one does. */
@@ -43,7 +62,9 @@ export type PolicyAnswer =
   | { readonly outcome: "condition"; readonly policies: readonly Policy[] }
   /** Its condition could not be evaluated; `failure` says why. */
   | { readonly outcome: "condition_failed"; readonly policy: Policy; readonly failure: string }
-  | { readonly outcome: "duration"; readonly policy: Policy }
+  | { readonly outcome: "duration"; readonly policy: Policy; readonly durationMs: number }
+  /** Nobody said how long, neither who asks nor the policy. */
+  | { readonly outcome: "duration_missing"; readonly policy: Policy }
   /** `opensAt` (epoch ms): when this duration fits next; absent: never. */
   | { readonly outcome: "hours"; readonly policy: Policy; readonly opensAt?: number }
   | { readonly outcome: "reason_pattern"; readonly policy: Policy }
@@ -78,7 +99,7 @@ export class Policies {
     const { database, profile } = question;
     const missed: Policy[] = [];
     for (const { policy, condition } of this.#covering(question, database, profile)) {
-      const result = condition?.(factsOf(question)) ?? { holds: true };
+      const result = condition?.(factsOf(policy, question)) ?? { holds: true };
       if ("failure" in result) {
         return { outcome: "condition_failed", policy, failure: result.failure };
       }
@@ -105,6 +126,11 @@ export class Policies {
     });
   }
 
+  /** Whether a policy of this name covers it today, whichever stands before it. */
+  covers(policy: string, asker: Asker, database: PolicyTarget, profile: string): boolean {
+    return this.#covering(asker, database, profile).some((rule) => rule.policy.name === policy);
+  }
+
   #covering(asker: Asker, database: PolicyTarget, profile: string): Rule[] {
     if (!database.profiles.includes(profile)) {
       return [];
@@ -123,10 +149,14 @@ export class Policies {
 
 /** What the policy that decides limits. */
 function limitsOf(policy: Policy, question: PolicyQuestion): PolicyAnswer {
-  const { durationMs, start } = question;
+  const { start } = question;
+  const durationMs = question.durationMs ?? policy.defaultDurationMs;
+  if (durationMs === undefined) {
+    return { outcome: "duration_missing", policy };
+  }
   // Written so that NaN is refused as well.
   if (!(durationMs > 0 && durationMs <= policy.maxDurationMs)) {
-    return { outcome: "duration", policy };
+    return { outcome: "duration", policy, durationMs };
   }
   const reason = question.reason.trim();
   if ((policy.reasonRequired || policy.breakGlass !== undefined) && reason === "") {
@@ -136,10 +166,12 @@ function limitsOf(policy: Policy, question: PolicyQuestion): PolicyAnswer {
     return { outcome: "reason_pattern", policy };
   }
   if (policy.hours === undefined) {
-    return { outcome: "match", policy };
+    return { outcome: "match", policy, durationMs };
   }
   const { inside, ...when } = withinHours(policy.hours, start, durationMs);
-  return { outcome: inside ? "match" : "hours", policy, ...when };
+  return inside
+    ? { outcome: "match", policy, durationMs, ...when }
+    : { outcome: "hours", policy, ...when };
 }
 
 function fits(pattern: string, reason: string): boolean {
@@ -153,11 +185,22 @@ function fits(pattern: string, reason: string): boolean {
   }
 }
 
-function factsOf(question: PolicyQuestion): ConditionFacts {
-  const { person, groups, database, profile, reason, start } = question;
-  const device = { confirmed: question.deviceConfirmed };
-  const minutes = Math.ceil(question.durationMs / 60_000);
-  return { person, groups, device, database, profile, minutes, reason: reason.trim(), start };
+/** Where nobody said how long, a condition looks at the longest time that would be allowed. */
+function factsOf(policy: Policy, question: PolicyQuestion): ConditionFacts {
+  const { service = false, groups, database, profile, start, recent = noRecentGrants } = question;
+  const durationMs = question.durationMs ?? policy.defaultDurationMs ?? policy.maxDurationMs;
+  return {
+    person: service ? "" : question.person,
+    service: service ? question.person : "",
+    groups,
+    device: { id: question.deviceId ?? "", confirmed: question.deviceConfirmed },
+    database,
+    profile,
+    minutes: Math.ceil(durationMs / 60_000),
+    reason: question.reason.trim(),
+    start,
+    recent,
+  };
 }
 
 /** The file was checked when it was loaded. */
@@ -181,7 +224,11 @@ function matcher(globs: readonly string[]): (name: string) => boolean {
   return picomatch([...globs], { nonegate: true });
 }
 
-function isNamed({ person, groups }: Asker, { who }: Policy): boolean {
+/** SECURITY: a service is named as a service. Else a group, or the name of a person who left, would let a CI job in. */
+function isNamed({ person, groups, service = false }: Asker, { who }: Policy): boolean {
+  if (service) {
+    return who.services.includes(person);
+  }
   return who.people.includes(person) || who.groups.some((group) => groups.includes(group));
 }
 

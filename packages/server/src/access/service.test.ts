@@ -23,11 +23,11 @@ async function listed(name: Name, query: object): Promise<string[]> {
 }
 
 describe("the databases of a person", () => {
-  test("are those that some policy opens, with their profiles and longest durations", () => {
+  test("are those that some policy opens, with their profiles and longest durations", async () => {
     const { access, caller } = fixture;
     const readOnly = { name: "read-only", maxDurationSeconds: 3600 };
     const readWrite = { name: "read-write", maxDurationSeconds: 3600 };
-    expect(access.databasesFor(caller("alice"))).toMatchObject([
+    expect(await access.databasesFor(caller("alice"))).toMatchObject([
       {
         name: "prod-orders",
         engine: "postgres",
@@ -45,7 +45,7 @@ describe("the databases of a person", () => {
         ],
       },
     ]);
-    expect(access.databasesFor(caller("eve"))).toEqual([]);
+    expect(await access.databasesFor(caller("eve"))).toEqual([]);
   });
 });
 

@@ -10,6 +10,7 @@ import type { GrantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { RequestId } from "@jitdb/shared/ids";
 import type { EventOf } from "../audit/record.ts";
+import type { Config } from "../config/config.ts";
 import type { Caller } from "../identity/caller.ts";
 import { type AccessPorts, type Change, makeChange } from "./change.ts";
 import { describeGrant } from "./grants/detail.ts";
@@ -25,6 +26,7 @@ import { backgroundOf } from "./requests/background.ts";
 import { type Approval, approve, deny, withdraw } from "./requests/decide.ts";
 import { lapseDueRequests } from "./requests/lapse.ts";
 import { getRequest, listRequests, type RequestQuery } from "./requests/views.ts";
+import { standingOf } from "./standing.ts";
 
 /** What a sweep has changed. */
 export interface Swept {
@@ -40,17 +42,31 @@ type Refusal = Omit<EventOf<"request.refused">, "kind" | "code" | "reason">;
  * requests/decide.ts, grants/end.ts.
  */
 export class AccessService {
-  readonly #ports: AccessPorts;
-  readonly #policies: Policies;
+  /** With the rules that are in force. Replaced as a whole: a change that is under way ends by those that it began with. */
+  #ports: AccessPorts;
+  #policies: Policies;
+  /** Also those that nobody can ask for any more: grants run on them. */
+  readonly #databases: Config["databases"];
 
   constructor(ports: AccessPorts) {
     this.#ports = ports;
     this.#policies = new Policies(ports.config.policies);
+    this.#databases = ports.config.databases;
+  }
+
+  /**
+   * Puts other rules in force for all that is asked, approved and extended from now on. Requests that wait keep their
+   * stages, grants their end.
+   */
+  useRules(config: AccessPorts["config"]): void {
+    this.#policies = new Policies(config.policies);
+    this.#ports = { ...this.#ports, config };
   }
 
   /** The databases that the caller may ask for, by name, each with the profiles that are open to them. */
-  databasesFor(caller: Pick<Caller, "name" | "groups">): DatabaseView[] {
-    const asker = { person: caller.name, groups: caller.groups };
+  async databasesFor(caller: Caller): Promise<DatabaseView[]> {
+    const { groups, service } = await standingOf(this.#ports.store.db, caller);
+    const asker = { person: caller.name, groups, service };
     return [...this.#ports.config.databases.values()]
       .flatMap((database) => {
         const allowed = this.#policies.profilesFor(asker, policyTarget(database));
@@ -58,6 +74,9 @@ export class AccessService {
           name: profile,
           description: database.profiles.get(profile)?.description ?? "",
           maxDurationSeconds: Math.floor(policy.maxDurationMs / 1000),
+          ...(policy.defaultDurationMs !== undefined && {
+            defaultDurationSeconds: Math.floor(policy.defaultDurationMs / 1000),
+          }),
           approval:
             policy.approval.kind === "automatic" ? ("automatic" as const) : ("required" as const),
           leavesTraces: [...this.#ports.waysToLeaveTraces(database.name, profile)],
@@ -72,7 +91,7 @@ export class AccessService {
   async request(caller: Caller, input: Ask): Promise<RequestView> {
     const refusal = {
       database: input.database,
-      durationMs: input.durationMs,
+      ...(input.durationMs === undefined ? {} : { durationMs: input.durationMs }),
       ...(input.profile === undefined ? {} : { profile: input.profile }),
       ...(input.breakGlass === true && { breakGlass: true as const }),
     };
@@ -122,7 +141,7 @@ export class AccessService {
   /** Asks for more time for a grant. The answer's state says whether it was given at once. */
   async extend(caller: Caller, grantId: string, input: ExtensionAsk): Promise<RequestView> {
     const id = await this.#change(caller, { grant: grantId, action: "extend" }, (change) =>
-      askForMore(this.#ports, change, caller, grantId, input),
+      askForMore(this.#ports, this.#policies, change, caller, grantId, input),
     );
     return await this.getRequest(caller, id);
   }
@@ -162,9 +181,9 @@ export class AccessService {
 
   /** @throws JitdbError `request.unknown` as `getRequest` */
   async requestBackground(caller: Caller, id: string): Promise<RequestBackground> {
-    const { store, clock, config } = this.#ports;
+    const { store, clock } = this.#ports;
     const { canDecide, database, profile } = await this.getRequest(caller, id);
-    const { description = "" } = config.databases.get(database)?.profiles.get(profile) ?? {};
+    const { description = "" } = this.#databases.get(database)?.profiles.get(profile) ?? {};
     // SECURITY: what somebody did elsewhere is for those who have to decide.
     const background = canDecide
       ? await backgroundOf(store.db, clock.now(), id)
@@ -179,8 +198,7 @@ export class AccessService {
   }
 
   async getGrant(caller: Caller, id: string): Promise<GrantView> {
-    const { store, config } = this.#ports;
-    return await getGrant(store.db, config.databases, caller, id);
+    return await getGrant(this.#ports.store.db, this.#databases, caller, id);
   }
 
   /** Everything about a grant that the caller may see. */
@@ -191,8 +209,7 @@ export class AccessService {
   }
 
   async listGrants(caller: Caller, query: GrantQuery): Promise<Page<GrantView>> {
-    const { store, config } = this.#ports;
-    return await listGrants(store.db, config.databases, caller, query);
+    return await listGrants(this.#ports.store.db, this.#databases, caller, query);
   }
 
   #withWays(request: RequestView): RequestView {

@@ -134,6 +134,27 @@ export interface AuditFields {
   "server.started": { readonly version: string; readonly host?: string };
   "server.stopped": { readonly reason: string };
   "config.loaded": { readonly digest: string; readonly file?: string };
+  /** The policies of the file are in force from here on. */
+  "config.reloaded": {
+    readonly digest: string;
+    readonly file: string;
+    readonly by: "console" | "signal";
+    /** Keys of the file whose change waits for a restart. */
+    readonly restart: readonly string[];
+    /** What of the file nobody can ask for before a restart. */
+    readonly closed: readonly string[];
+  };
+  /** The file was not put in force: the rules of before stay. */
+  "config.refused": {
+    readonly file: string;
+    readonly by: "console" | "signal";
+    /** How many there are. */
+    readonly problems: number;
+    /** The first of them. */
+    readonly found: readonly string[];
+    /** Absent: the file could not be read. */
+    readonly digest?: string;
+  };
   "store.opened": { readonly version: number };
 
   "person.added": { readonly groups: readonly string[]; readonly by?: string };

@@ -4,7 +4,7 @@
 import { JitdbError } from "@jitdb/shared/errors";
 import type { z } from "zod";
 import { requireConfig } from "../config/load.ts";
-import { type ControlCommand, runControlCommand } from "../control/commands.ts";
+import { runStateCommand, type StateCommand } from "../control/commands.ts";
 import { callControl } from "../control/socket.ts";
 import { Vouching } from "../identity/vouching.ts";
 import { openState, type State } from "../state.ts";
@@ -30,7 +30,7 @@ export function checkCommand<T>(schema: z.ZodType<T>, command: object, help: str
  */
 export async function runOnConsole<T>(
   configFile: string,
-  command: ControlCommand,
+  command: StateCommand,
   answer: z.ZodType<T>,
 ): Promise<T> {
   const { config } = requireConfig(configFile);
@@ -49,7 +49,7 @@ export async function runOnConsole<T>(
     const vouching = new Vouching({ ...state, ...ports });
     const { publicUrl, webhooks } = config;
     const parts = { ...state, ...ports, vouching, publicUrl, webhooks };
-    return answer.parse(await runControlCommand(parts, command));
+    return answer.parse(await runStateCommand(parts, command));
   } finally {
     await state.close();
   }

@@ -8,6 +8,7 @@ import { addDatabase } from "./database.ts";
 import { addDevices } from "./devices.ts";
 import { addInit } from "./init.ts";
 import { addPolicy } from "./policy.ts";
+import { addReload } from "./reload.ts";
 import { addStart } from "./start.ts";
 import type { Terminal } from "./terminal.ts";
 import { addTry } from "./try.ts";
@@ -30,6 +31,7 @@ export function createProgram(terminal: Terminal): Command {
   addTry(program, terminal);
   addInit(program, terminal);
   addStart(program, terminal);
+  addReload(program, terminal);
   addCheck(program, terminal);
   addPolicy(program, terminal);
   addUsers(program, terminal);

@@ -22,7 +22,16 @@ export function addStart(program: Command, terminal: Terminal): void {
 
 async function start(configFile: string, terminal: Terminal): Promise<void> {
   const server = await launch(configFile, terminal);
+  process.on("SIGHUP", () => reload(server));
   await runUntilSignal(server, terminal, () => terminal.print(`Ready: ${server.url}`));
+}
+
+function reload(server: RunningServer): void {
+  try {
+    server.reload("signal");
+  } catch {
+    // Whoever sends a signal hears no answer: log and audit have every problem, and the rules of before stay.
+  }
 }
 
 /** Starts the server of a configuration file; warnings go to the person. */

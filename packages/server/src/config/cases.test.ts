@@ -131,6 +131,32 @@ test.each([
   expect(problems[0]?.message).toContain(message);
 });
 
+test("cases know services, the policy's own time, and what somebody had of late", () => {
+  const rules = `${server}policies:
+  - name: jobs
+    who: {services: [ci-jobs]}
+    profiles: [read-write]
+    maxDuration: 1h
+    defaultDuration: 10m
+    when: recent.here.week.grants < 3 && recent.anywhere.day.minutes <= 60 && device.id != "stolen"
+    approval: automatic
+`;
+  const given = "service: ci-jobs, database: prod-orders, profile: read-write";
+  const cases = [
+    ["", "automatic, rule: jobs"],
+    [", recent: {here: {day: {grants: 3}}}", "refused"],
+    [", recent: {here: {week: {grants: 2}}}", "automatic"],
+    [", recent: {anywhere: {day: {minutes: 61}}}", "refused"],
+    [", deviceId: stolen", "refused"],
+    [", for: 61m", "refused"],
+  ].map(([more, outcome]) => `  - {given: {${given}${more}}, expect: {outcome: ${outcome}}}`);
+  const { config, cases: read, problems } = load(`tests:\n${cases.join("\n")}`, rules);
+  expect(problems).toEqual([]);
+  const targets = [...(config?.databases.values() ?? [])].map(policyTarget);
+  const byName = new Map(targets.map((target) => [target.name, target]));
+  expect(failedCases(read, new Policies(config?.policies ?? []), byName)).toEqual([]);
+});
+
 test("a case has to say when, where a policy has hours", () => {
   const tests = `tests:\n  - given: {${alice}, profile: read-write, for: 1h}\n    expect: {outcome: refused}`;
   expect(load(tests).problems).toMatchObject([

@@ -1,12 +1,13 @@
 // `tests:` of jitdb.yaml: whether what a case names exists. What the policies say to it is in access/policies/cases.ts.
 
 import type { PolicyCase } from "../access/policies/cases.ts";
+import { noRecentGrants, type RecentGrants } from "../access/policies/condition.ts";
 import { stagesOfRule } from "../access/requests/stages.ts";
 import { administrators } from "../identity/caller.ts";
 import type { Config, Policy } from "./config.ts";
 import type { ConfigDocument, Path } from "./document.ts";
 import { nearest } from "./nearest.ts";
-import type { CaseInput } from "./schema.ts";
+import type { CaseInput, RecentInput } from "./schema.ts";
 
 /** A case as it is evaluated. What it names and nobody configured goes to the document. */
 export function toCase(
@@ -34,6 +35,7 @@ export function toCase(
     databases: targets,
     question: {
       person: given.person ?? given.service ?? "",
+      service: given.service !== undefined,
       groups: given.groups,
       breakGlass: given.breakGlass,
       profile: given.profile,
@@ -41,6 +43,8 @@ export function toCase(
       reason: given.reason,
       start: given.at ?? 0,
       deviceConfirmed: given.device === "confirmed",
+      deviceId: given.deviceId,
+      recent: toRecent(given.recent),
     },
     expected: {
       outcome: expect.outcome,
@@ -49,6 +53,16 @@ export function toCase(
       ...(expect.maxDuration !== undefined && { maxDurationMs: expect.maxDuration }),
     },
   };
+}
+
+/** What is left out is no more than what is there: a week has at least its last day, and all databases at least this one. */
+export function toRecent({ here, anywhere }: RecentInput = {}): RecentGrants {
+  const spans = {
+    day: here?.day ?? noRecentGrants.here.day,
+    week: here?.week ?? here?.day ?? noRecentGrants.here.week,
+  };
+  const day = anywhere?.day ?? spans.day;
+  return { here: spans, anywhere: { day, week: anywhere?.week ?? anywhere?.day ?? spans.week } };
 }
 
 /** People are in the store, not in the file: any name may be one. */

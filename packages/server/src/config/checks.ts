@@ -58,6 +58,30 @@ export function checkTogether(
   }
 }
 
+/** Services are named as services: `people` names people, who are in the store and not here. */
+export function checkServices(
+  document: ConfigDocument,
+  services: Readonly<Record<string, unknown>>,
+  policies: readonly PolicyOutline[],
+): void {
+  for (const [index, { who }] of policies.entries()) {
+    for (const [at, name] of who.services.entries()) {
+      if (!Object.hasOwn(services, name)) {
+        const path = ["policies", index, "who", "services", at];
+        const known = Object.keys(services);
+        const fix = known.length === 0 ? "Add it below identity.services." : suggest(name, known);
+        document.error(path, `there is no service "${name}".`, fix);
+      }
+    }
+    for (const [at, name] of who.people.entries()) {
+      if (Object.hasOwn(services, name)) {
+        const path = ["policies", index, "who", "people", at];
+        document.error(path, `${name} is a service.`, "Name it under services: instead.");
+      }
+    }
+  }
+}
+
 function checkName(
   document: ConfigDocument,
   names: Map<string, number>,
@@ -81,20 +105,20 @@ function checkTargets(
 ): void {
   const names = [...databases.keys()];
   for (const [at, glob] of policy.databases.entries()) {
-    if (!names.some((name) => matches(name, [glob]))) {
+    if (!names.some(matcher([glob]))) {
       const path = ["policies", index, "databases", at];
       document.error(path, `"${glob}" matches no database.`, suggest(glob, names));
     }
   }
   const globs = policy.databases.length === 0 ? ["*"] : policy.databases;
-  const targets = names.filter((name) => matches(name, globs));
+  const targets = names.filter(matcher(globs));
   // A target that failed by itself may have had the profile.
   if (targets.length > 0 && targets.every((name) => databases.get(name) !== undefined)) {
     const profiles = new Set(
       targets.flatMap((name) => Object.keys(databases.get(name)?.profiles ?? {})),
     );
     for (const [at, glob] of policy.profiles.entries()) {
-      if (![...profiles].some((profile) => matches(profile, [glob]))) {
+      if (![...profiles].some(matcher([glob]))) {
         const path = ["policies", index, "profiles", at];
         const message = `none of this policy's databases has a profile "${glob}".`;
         document.error(path, message, suggest(glob, profiles));
@@ -104,8 +128,9 @@ function checkTargets(
 }
 
 /** As access/policy.ts reads globs: a leading `!` means nothing. */
-function matches(name: string, globs: readonly string[]): boolean {
-  return picomatch.isMatch(name, [...globs], { nonegate: true });
+function matcher(globs: readonly string[]): (name: string) => boolean {
+  const matches = picomatch([...globs], { nonegate: true });
+  return (name) => matches(name);
 }
 
 function suggest(word: string, known: Iterable<string>): string {

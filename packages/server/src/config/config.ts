@@ -136,8 +136,7 @@ export interface ProfileConfig {
 
 export interface Policy {
   readonly name: string;
-  /** Whoever is in one of the groups, or named. */
-  readonly who: { readonly groups: readonly string[]; readonly people: readonly string[] };
+  readonly who: PolicyWho;
   /** Globs of database names. */
   readonly databases: readonly string[];
   /** Labels that a database has to have, all of them. */
@@ -145,6 +144,8 @@ export interface Policy {
   /** Globs of profile names. */
   readonly profiles: readonly string[];
   readonly maxDurationMs: number;
+  /** For whoever does not say how long; absent: they have to. */
+  readonly defaultDurationMs?: number;
   readonly approval: PolicyApproval;
   /** How long a request waits for its decision. */
   readonly requestLifetimeMs: number;
@@ -165,6 +166,13 @@ export interface Policy {
   readonly stepUpMs?: number;
   /** Only for requests with --break-glass, which are granted at once and reviewed afterwards. */
   readonly breakGlass?: PolicyBreakGlass;
+}
+
+/** Whoever is in one of the groups, or named. Services ask, and never approve. */
+export interface PolicyWho {
+  readonly groups: readonly string[];
+  readonly people: readonly string[];
+  readonly services: readonly string[];
 }
 
 export interface PolicyExtension {

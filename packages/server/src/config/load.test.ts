@@ -255,7 +255,7 @@ const cases: readonly (readonly [string, string, readonly string[]])[] = [
     "an unknown key that is near to none",
     sound.replace("maxDuration: 1h", "maxDuration: 1h\n    colour: red"),
     [
-      'jitdb.yaml:13:5: policies[0]: unknown key "colour".\n    Known here: name, who, databases, labels, profiles, maxDuration, approval, requestLifetime, reasonRequired, reason, when, hours, end, extend, perDay, stepUp, breakGlass.',
+      'jitdb.yaml:13:5: policies[0]: unknown key "colour".\n    Known here: name, who, databases, labels, profiles, maxDuration, defaultDuration, approval, requestLifetime, reasonRequired, reason, when, hours, end, extend, perDay, stepUp, breakGlass.',
     ],
   ],
   [

@@ -7,25 +7,17 @@ import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
 import type { z } from "zod";
 import type { PolicyCase } from "../access/policies/cases.ts";
-import { compileCondition } from "../access/policies/condition.ts";
 import { toCase } from "./cases.ts";
-import { checkServer, checkTogether } from "./checks.ts";
-import type {
-  Config,
-  MasterKey,
-  Policy,
-  PolicyApproval,
-  PolicyDailyLimit,
-  ServerTlsConfig,
-  TunnelConfig,
-} from "./config.ts";
+import { checkServer, checkServices, checkTogether } from "./checks.ts";
+import type { Config, MasterKey, ServerTlsConfig, TunnelConfig } from "./config.ts";
+import { guessDataFolder } from "./data-folder.ts";
 import { resolveDatabase } from "./databases.ts";
 import { ConfigDocument, type ConfigProblem, type Path } from "./document.ts";
 import { parseMasterKey } from "./master-key.ts";
 import { nearest } from "./nearest.ts";
+import { checkPolicy, toPolicy } from "./policies.ts";
 import { readPlainFile, readSecretFile } from "./references.ts";
 import {
-  type ApprovalInput,
   caseSchema,
   type DatabaseInput,
   databaseSchema,
@@ -41,9 +33,15 @@ import { toWebhooks } from "./webhooks.ts";
 /** What came of reading a file. `config` is there where no problem is an error. */
 export interface LoadedConfig {
   readonly config: Config | undefined;
+  /** Where each policy stands, by name. */
+  readonly policyPlaces: ReadonlyMap<string, Pick<ConfigProblem, "line" | "column">>;
   /** Its `tests:`. */
   readonly cases: readonly PolicyCase[];
   readonly problems: readonly ConfigProblem[];
+  /** As it was named. */
+  readonly file: string;
+  /** Whether the last line has its end. */
+  readonly endsWithLine: boolean;
   /** SHA-256 (hex) of the file's bytes, before anything was filled in: says which configuration was in force, and no secret. */
   readonly digest: string;
 }
@@ -60,9 +58,18 @@ export function loadConfig(
   const digest = createHash("sha256").update(bytes).digest("hex");
   const folder = resolve(dirname(file));
   const document = new ConfigDocument(file, bytes.toString("utf8"), { folder, environment });
-  const { config, cases } = readSections(document, folder);
+  const { config, cases, policyPlaces } = readSections(document, folder);
   const { failed, problems } = document;
-  return { config: failed ? undefined : config, cases, problems, digest };
+  const endsWithLine = bytes.at(-1) === 0x0a;
+  return {
+    config: failed ? undefined : config,
+    policyPlaces,
+    cases,
+    problems,
+    file,
+    endsWithLine,
+    digest,
+  };
 }
 
 /**
@@ -81,6 +88,14 @@ export function requireConfig(file: string): LoadedConfig & { readonly config: C
     });
   }
   return { ...loaded, config };
+}
+
+/** The data folder of a file that may be broken: where its server listens. */
+export function dataFolderOf(
+  file: string,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): string {
+  return guessDataFolder(file, environment);
 }
 
 /** `jitdb.yaml:12:3: what is wrong`, and the fix on a line of its own. */
@@ -110,19 +125,25 @@ function unreadable(file: string, cause: unknown): JitdbError {
 function readSections(
   document: ConfigDocument,
   folder: string,
-): Pick<LoadedConfig, "config" | "cases"> {
+): Pick<LoadedConfig, "config" | "cases" | "policyPlaces"> {
   // What stands behind a slip of YAML is guesswork.
   if (!document.readable) {
-    return { config: undefined, cases: [] };
+    return { config: undefined, cases: [], policyPlaces: new Map() };
   }
   const written: unknown = document.toJS();
   const root = read(document, [], rootSchema, written ?? {});
   const sections = isRecord(written) ? written : {};
   const databaseInputs = readDatabases(document, sections["databases"]);
   const policyInputs = readPolicies(document, sections["policies"]);
-  checkTogether(document, databaseInputs, outlinePolicies(sections["policies"]));
+  const outlines = outlinePolicies(sections["policies"]);
+  checkTogether(document, databaseInputs, outlines);
+  checkServices(document, root?.identity.services ?? {}, outlines);
   const config = root && assemble(document, folder, root, databaseInputs, policyInputs);
-  return { config, cases: readCases(document, sections["tests"], config) };
+  const places = outlines.map(({ name }, index) => {
+    return [name, document.place(["policies", index])] as const;
+  });
+  const policyPlaces = new Map(places);
+  return { config, policyPlaces, cases: readCases(document, sections["tests"], config) };
 }
 
 /** What cases refer to is checked where all of it could be read. */
@@ -263,21 +284,9 @@ function readPolicies(
   const items: readonly unknown[] = value ?? [];
   return items.map((item, index) => {
     const input = read(document, ["policies", index], policySchema, item);
-    checkCondition(document, ["policies", index, "when"], input?.when);
+    checkPolicy(document, ["policies", index], input);
     return input;
   });
-}
-
-function checkCondition(document: ConfigDocument, path: Path, text: string | undefined): void {
-  const compiled = text === undefined ? undefined : compileCondition(text);
-  if (compiled?.ok === false) {
-    document.errorInside(
-      path,
-      compiled.offset,
-      `${compiled.problem}.`,
-      "It may use person, groups, device.confirmed, database.name, database.labels, profile, minutes, reason and start.",
-    );
-  }
 }
 
 /** What policies refer to, also of those that are wrong elsewhere. */
@@ -288,55 +297,6 @@ function outlinePolicies(value: unknown): readonly PolicyOutline[] {
 function toTunnel({ ping, silence, park, parkBusy }: RootInput["tunnel"]): TunnelConfig {
   const busyMs = Math.min(parkBusy, park);
   return { pingMs: ping, silenceMs: silence, parkedMs: park, busyMs };
-}
-
-/** A policy as the server sees it. */
-export function toPolicy(input: PolicyInput): Policy {
-  return {
-    name: input.name,
-    who: input.who,
-    databases: input.databases,
-    ...(input.labels && { labels: input.labels }),
-    profiles: input.profiles,
-    maxDurationMs: input.maxDuration,
-    approval: toApproval(input.approval),
-    requestLifetimeMs: input.requestLifetime,
-    reasonRequired: input.reasonRequired || (input.reason?.required ?? false),
-    ...(input.reason?.pattern !== undefined && { reasonPattern: input.reason.pattern }),
-    ...(input.when !== undefined && { when: input.when }),
-    ...(input.hours && { hours: input.hours }),
-    drainMs: input.end?.drain ?? 0,
-    ...(input.extend && {
-      extend: {
-        times: input.extend.times,
-        byMs: input.extend.by,
-        approval: toApproval(input.extend.approval),
-      },
-    }),
-    ...(input.perDay && { perDay: toDailyLimit(input.perDay) }),
-    ...(input.stepUp !== undefined && { stepUpMs: input.stepUp }),
-    ...(input.breakGlass && {
-      breakGlass: {
-        reviewGroups: input.breakGlass.review.groups,
-        withinMs: input.breakGlass.review.within,
-      },
-    }),
-  };
-}
-
-function toApproval(input: ApprovalInput): PolicyApproval {
-  if (input === "automatic") {
-    return { kind: "automatic" };
-  }
-  if (!("stages" in input)) {
-    return { kind: "approvals", ...input };
-  }
-  const stages = input.stages.map(({ name, ...stage }) => ({ ...stage, ...(name && { name }) }));
-  return { kind: "stages", stages };
-}
-
-function toDailyLimit({ grants, time }: NonNullable<PolicyInput["perDay"]>): PolicyDailyLimit {
-  return { ...(grants && { grants }), ...(time && { timeMs: time }) };
 }
 
 function readMasterKey(document: ConfigDocument, text: Secret): MasterKey | undefined {

@@ -267,15 +267,17 @@ export const policySchema = section({
     .strictObject({
       groups: list(name, "groups").default([]),
       people: list(name, "names").default([]),
+      services: list(name, "services").default([]),
     })
     .refine(
-      (who) => who.groups.length + who.people.length > 0,
-      "nobody is named. Name a group or a person, such as {groups: [developers]}.",
+      (who) => who.groups.length + who.people.length + who.services.length > 0,
+      "nobody is named. Name a group, a person or a service, such as {groups: [developers]}.",
     ),
   databases: list(glob, "databases").min(1, "must name at least one database.").default(["*"]),
   labels: labels.optional(),
   profiles: list(glob, "profiles").min(1, "must name at least one profile."),
   maxDuration: durationMs,
+  defaultDuration: durationMs.optional(),
   approval,
   requestLifetime: durationMs.default(86_400_000),
   reasonRequired: z.boolean("must be true or false.").default(false),
@@ -319,6 +321,14 @@ const instantMs = z.preprocess(
   }),
 );
 
+const recentUse = section({
+  grants: wholeNumber("grants", 0, 100_000).default(0),
+  minutes: wholeNumber("minutes", 0, 1_000_000).default(0),
+});
+const recentSpans = section({ day: recentUse.optional(), week: recentUse.optional() });
+const recentCase = section({ here: recentSpans.optional(), anywhere: recentSpans.optional() });
+export type RecentInput = z.infer<typeof recentCase>;
+
 /** One of `tests:`: a request, and what the policies have to say to it. */
 export const caseSchema = section({
   name: text.optional(),
@@ -329,10 +339,12 @@ export const caseSchema = section({
     database: text.optional(),
     labels: labels.optional(),
     profile: text,
-    for: durationMs,
+    for: durationMs.optional(),
     reason: text.default(""),
     at: instantMs.optional(),
     device: oneOf(["confirmed", "new"]).default("confirmed"),
+    deviceId: text.default(""),
+    recent: recentCase.optional(),
     breakGlass: z.boolean("must be true or false.").default(false),
   })
     .refine(
@@ -355,6 +367,11 @@ export type CaseInput = z.infer<typeof caseSchema>;
 /** The parts of a policy that refer to something else, read from any value: what does not fit is left out, as policySchema reports it. */
 const texts = z.array(z.string().catch("")).catch([]);
 export const policyOutline = z
-  .object({ name: z.string().catch(""), databases: texts, profiles: texts })
-  .catch({ name: "", databases: [], profiles: [] });
+  .object({
+    name: z.string().catch(""),
+    databases: texts,
+    profiles: texts,
+    who: z.object({ people: texts, services: texts }).catch({ people: [], services: [] }),
+  })
+  .catch({ name: "", databases: [], profiles: [], who: { people: [], services: [] } });
 export type PolicyOutline = z.infer<typeof policyOutline>;

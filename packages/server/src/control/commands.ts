@@ -3,7 +3,9 @@
 import { z } from "zod";
 import type { People } from "../identity/people.ts";
 import type { Vouching } from "../identity/vouching.ts";
+import type { ReloadCause, ReloadReport } from "../reload/reloader.ts";
 import { type DeviceAnswer, deviceCommand, runDeviceCommand } from "./devices.ts";
+import { reloadCommand } from "./reload.ts";
 import { runUserCommand, type UserAnswer, userCommand } from "./users.ts";
 import {
   runWebhookCommand,
@@ -16,8 +18,10 @@ export const controlCommand = z.union([
   z.object({ users: userCommand }),
   z.object({ devices: deviceCommand }),
   z.object({ webhooks: webhookCommand }),
+  z.object({ reload: reloadCommand }),
 ]);
 export type ControlCommand = z.infer<typeof controlCommand>;
+export type StateCommand = Exclude<ControlCommand, { reload: unknown }>;
 
 export interface ControlParts extends WebhookParts {
   readonly people: People;
@@ -25,9 +29,22 @@ export interface ControlParts extends WebhookParts {
   readonly publicUrl: string;
 }
 
+/** Those that only a running server can carry out. */
+export interface RunningControlParts extends ControlParts {
+  readonly reload: (by: ReloadCause) => ReloadReport;
+}
+
 export async function runControlCommand(
-  parts: ControlParts,
+  parts: RunningControlParts,
   command: ControlCommand,
+): Promise<UserAnswer | DeviceAnswer | WebhookAnswer | ReloadReport> {
+  return "reload" in command ? parts.reload("console") : await runStateCommand(parts, command);
+}
+
+/** What can be done to the store, by whoever has it open. */
+export async function runStateCommand(
+  parts: ControlParts,
+  command: StateCommand,
 ): Promise<UserAnswer | DeviceAnswer | WebhookAnswer> {
   const { people, vouching, publicUrl } = parts;
   if ("users" in command) {

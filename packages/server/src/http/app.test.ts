@@ -50,7 +50,7 @@ beforeEach(async () => {
   };
   store = await openMemoryStore();
   const access: Partial<AccessService> = {
-    databasesFor: () => [],
+    databasesFor: async () => [],
     getGrant: () => getGrant(),
   };
   app = await createApp({

@@ -9,6 +9,7 @@ import { up as traces } from "./migrations/0003-traces.ts";
 import { up as rules } from "./migrations/0004-rules.ts";
 import { up as identity } from "./migrations/0005-identity.ts";
 import { up as outbox } from "./migrations/0006-outbox.ts";
+import { up as terms } from "./migrations/0007-terms.ts";
 import type { Tables } from "./tables.ts";
 
 interface Migration {
@@ -25,6 +26,7 @@ const migrations: readonly Migration[] = [
   { name: "rules", up: rules },
   { name: "identity", up: identity },
   { name: "outbox", up: outbox },
+  { name: "terms", up: terms },
 ];
 
 /**

@@ -127,7 +127,7 @@ describe("a store that cannot be opened", () => {
     await store.close();
     await expect(openStore({ folder, clock, address })).rejects.toMatchObject({
       code: "store.newer",
-      message: "The store has version 99; this server knows versions up to 6.",
+      message: "The store has version 99; this server knows versions up to 7.",
     });
   });
 

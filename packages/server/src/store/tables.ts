@@ -103,6 +103,8 @@ interface RequestsTable {
   through_groups: Generated<string>;
   /** The grant that shall get `duration_ms` more; null: a grant of its own. */
   extends_grant: Generated<GrantId | null>;
+  /** JSON: what the policy said beyond the stages (requests/terms.ts); null: asked before there was this column. */
+  terms: Generated<string | null>;
   /** SHA-256 (hex) over all that was asked (requests/digest.ts): what an approval covers. */
   digest: string;
   created_at: number;

@@ -8,6 +8,8 @@ export const profileView = z.object({
   description: z.string(),
   /** The longest duration that this person may ask for. */
   maxDurationSeconds: z.number().int(),
+  /** For how long it is where nobody says; absent: they have to. */
+  defaultDurationSeconds: z.number().int().optional(),
   approval: z.enum(["automatic", "required"]),
   /** How a grant can leave something behind, each completing "A grant …"; empty: it cannot. */
   leavesTraces: z.array(z.string()).default([]),
@@ -31,7 +33,8 @@ export const requestInput = z.object({
   database: name,
   /** Absent: the only one, or read-only where there is a choice. */
   profile: name.optional(),
-  durationSeconds: z.number().int().positive(),
+  /** Absent: as long as the policy that decides says for whoever does not say. */
+  durationSeconds: z.number().int().positive().optional(),
   reason: sentence.default(""),
   /** When the grant shall begin; absent: as soon as it is granted. */
   startsAt: instant.optional(),

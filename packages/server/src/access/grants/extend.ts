@@ -3,16 +3,18 @@
 import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { GrantId } from "@jitdb/shared/ids";
-import type { Policy } from "../../config/config.ts";
+import type { Policy, PolicyExtension } from "../../config/config.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { describeHours, withinHours } from "../policies/hours.ts";
-import { insertRequest } from "../requests/ask.ts";
+import type { Policies } from "../policy.ts";
+import { insertRequest, policyTarget } from "../requests/ask.ts";
 import { refuseOverDailyLimit } from "../requests/daily-limit.ts";
 import { requestDigest } from "../requests/digest.ts";
 import { type AskedRequest, moveRequest, requestSubject } from "../requests/row.ts";
 import { stageColumns, stagesOfRule } from "../requests/stages.ts";
-import { refuseUnconfirmed, requireFreshLogin, standingOf } from "../standing.ts";
+import { termsColumn } from "../requests/terms.ts";
+import { refuseUnconfirmed, requireFreshLogin, type Standing, standingOf } from "../standing.ts";
 import { endedError } from "./grant.ts";
 
 export interface ExtensionAsk {
@@ -27,10 +29,12 @@ export interface ExtensionAsk {
  * Asks for more time, which is given at once where the rule wants no approval.
  * @returns the request's id
  * @throws JitdbError `grant.unknown`, `grant.expired`, `grant.revoked`, `device.unconfirmed`, `policy.limit`,
- * `policy.duration`, `login.stale`, `usage.invalid` without the reason that the rule wants, `request.decided` for another end than the grant has
+ * `policy.duration`, `policy.no_match` when the rule covers it no longer, `login.stale`, `database.unknown`, `usage.invalid` without the
+ * reason that the rule wants, `request.decided` for another end than the grant has
  */
 export async function askForMore(
   ports: AccessPorts,
+  policies: Policies,
   change: Change,
   caller: Caller,
   id: string,
@@ -48,10 +52,11 @@ export async function askForMore(
   if (grant.ends_at !== endsAt) {
     throw movedError(id, grant.ends_at);
   }
-  const policy = ports.config.policies.find(({ name }) => name === grant.policy);
-  const rule = refuseWithoutRule(policy, grant);
+  const policy = extendingPolicy(ports, grant);
+  const rule = policy.extend;
+  refuseUncovered(ports, policies, policy, caller, standing, grant);
   if (grant.break_glass === 1) {
-    requireFreshLogin(standing, policy?.stepUpMs, change.now);
+    requireFreshLogin(standing, policy.stepUpMs, change.now);
   }
   const byMs = durationMs ?? rule.byMs;
   if (!Number.isSafeInteger(byMs) || byMs <= 0 || byMs > rule.byMs) {
@@ -61,7 +66,7 @@ export async function askForMore(
       { hint: `Extend by less with --by ${formatDuration(rule.byMs)}.` },
     );
   }
-  if (policy?.reasonRequired === true && reason.trim() === "") {
+  if (policy.reasonRequired && reason.trim() === "") {
     throw new JitdbError("usage.invalid", `The policy ${grant.policy} wants a reason.`, {
       hint: "Say why with --reason.",
     });
@@ -83,6 +88,7 @@ export async function askForMore(
   const request = await insertRequest(ports, change, caller, {
     ...asked,
     policy: grant.policy,
+    ...termsColumn(policy),
     ...stageColumns(stagesOfRule(rule.approval)),
     through_groups: grant.through_groups,
     digest: requestDigest(asked),
@@ -99,7 +105,7 @@ export async function askForMore(
  * @throws JitdbError `grant.*` when it has ended, `policy.limit`, `request.decided` when its end has moved
  */
 export async function extendGrant(
-  { config }: AccessPorts,
+  ports: AccessPorts,
   change: Change,
   request: AskedRequest,
   { durationMs, by }: { readonly durationMs: number; readonly by: Caller | null },
@@ -111,8 +117,7 @@ export async function extendGrant(
   if (grant.state === "ended" || change.now >= grant.ends_at) {
     throw endedError(grant);
   }
-  const policy = config.policies.find(({ name }) => name === grant.policy);
-  const rule = refuseWithoutRule(policy, grant);
+  const policy = extendingPolicy(ports, grant);
   refuseOutsideHours(policy, grant, durationMs);
   await refuseOverDailyLimit(change, { ...request, duration_ms: durationMs }, policy);
   await moveRequest(change, request, "grant", { by: by?.personId ?? null, reason: null });
@@ -124,7 +129,7 @@ export async function extendGrant(
     .where("state", "=", "active")
     // What was asked for begins where the grant ended then, and nowhere else.
     .where("ends_at", "=", request.starts_at ?? 0)
-    .where("extensions", "<", rule.times)
+    .where("extensions", "<", policy.extend.times)
     .returning("id")
     .executeTakeFirst();
   if (extended === undefined) {
@@ -154,32 +159,58 @@ async function findGrant({ tx }: Change, id: string) {
     .executeTakeFirst();
 }
 
-function refuseWithoutRule(
-  policy: Policy | undefined,
-  grant: FoundGrant,
-): NonNullable<Policy["extend"]> {
-  const again = { hint: `Ask anew with \`jitdb request ${grant.database_name} --for 30m\`.` };
+type ExtendingPolicy = Policy & { readonly extend: PolicyExtension };
+
+/** @throws JitdbError `policy.limit` */
+function extendingPolicy({ config }: AccessPorts, grant: FoundGrant): ExtendingPolicy {
+  const policy = config.policies.find(({ name }) => name === grant.policy);
+  const again = { hint: askAnew(grant) };
   if (policy?.extend === undefined) {
-    const message = `The policy ${grant.policy} extends no grants.`;
+    const message =
+      policy === undefined
+        ? `The policy ${grant.policy} is no longer in the configuration, and extends no grants.`
+        : `The policy ${grant.policy} extends no grants.`;
     throw new JitdbError("policy.limit", message, again);
   }
-  const { times } = policy.extend;
+  const { extend } = policy;
+  const { times } = extend;
   if (grant.extensions >= times) {
     const most = times === 1 ? "once" : `${times} times`;
     const message = `The policy ${grant.policy} extends a grant ${most}, and this one was.`;
     throw new JitdbError("policy.limit", message, again);
   }
-  return policy.extend;
+  return { ...policy, extend };
+}
+
+/** SECURITY: who has left the group, or what the policy was narrowed to since, would go on for as long as it extends. */
+function refuseUncovered(
+  { config }: AccessPorts,
+  policies: Policies,
+  policy: Policy,
+  { name }: Caller,
+  { groups, service }: Standing,
+  grant: FoundGrant,
+): void {
+  const database = config.databases.get(grant.database_name);
+  if (database === undefined) {
+    const message = `${grant.database_name} is no longer in the configuration.`;
+    throw new JitdbError("database.unknown", message);
+  }
+  const asker = { person: name, groups, service, breakGlass: policy.breakGlass !== undefined };
+  if (!policies.covers(grant.policy, asker, policyTarget(database), grant.profile)) {
+    const message = `The policy ${grant.policy} no longer lets you have ${grant.profile} on ${grant.database_name}.`;
+    throw new JitdbError("policy.no_match", message, { hint: askAnew(grant) });
+  }
+}
+
+function askAnew({ database_name }: FoundGrant): string {
+  return `Ask anew with \`jitdb request ${database_name} --for 30m\`.`;
 }
 
 /** Whatever the clause of the extension gives: a grant runs inside its policy's hours. */
-function refuseOutsideHours(
-  policy: Policy | undefined,
-  grant: FoundGrant,
-  durationMs: number,
-): void {
+function refuseOutsideHours(policy: Policy, grant: FoundGrant, durationMs: number): void {
   const lastsMs = grant.ends_at + durationMs - grant.starts_at;
-  if (policy?.hours !== undefined && !withinHours(policy.hours, grant.starts_at, lastsMs).inside) {
+  if (policy.hours !== undefined && !withinHours(policy.hours, grant.starts_at, lastsMs).inside) {
     const message = `With ${formatDuration(durationMs)} more the grant would leave the hours of the policy ${policy.name}: ${describeHours(policy.hours)}.`;
     throw new JitdbError("policy.limit", message, {
       hint: "Extend by less with --by, or ask again when they begin.",

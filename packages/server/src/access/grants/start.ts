@@ -6,6 +6,7 @@ import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { refuseOverDailyLimit } from "../requests/daily-limit.ts";
 import { type AskedRequest, glassMark, moveRequest, requestSubject } from "../requests/row.ts";
+import { termsOf } from "../requests/terms.ts";
 import { openReview } from "./reviews.ts";
 
 export interface GrantTerms {
@@ -30,9 +31,9 @@ export async function grantRequest(
   const { config, random, planUser } = ports;
   await moveRequest(change, request, "grant", { by: by?.personId ?? null, reason: null });
   const { tx, now, record, hint } = change;
-  const policy = config.policies.find(({ name }) => name === request.policy);
+  const terms = termsOf(config.policies, request);
   // Here and not only when it was asked: many requests may wait beside each other.
-  await refuseOverDailyLimit(change, { ...request, duration_ms: durationMs }, policy);
+  await refuseOverDailyLimit(change, { ...request, duration_ms: durationMs }, terms);
   const id = createGrantId(random);
   const startsAt = Math.max(now, request.starts_at ?? now);
   // Approved late: what was asked for is over at the same moment.
@@ -41,7 +42,7 @@ export async function grantRequest(
     throw new JitdbError("request.lapsed", "The time that was asked for is over.");
   }
   // As the policy says now: what it says later changes no grant that runs.
-  const drainMs = policy?.drainMs ?? 0;
+  const drainMs = terms?.drainMs ?? 0;
   await tx
     .insertInto("grants")
     .values({
@@ -88,7 +89,7 @@ export async function grantRequest(
     profile,
   });
   if (request.break_glass === 1) {
-    await openReview(change, request, id, policy?.breakGlass);
+    await openReview(change, request, id, terms?.breakGlass);
   }
   hint("grant", id);
 }

@@ -28,7 +28,7 @@ describe("signing what a grant left behind", () => {
   beforeEach(async () => {
     fixture = await createAccessFixture([
       policy("leads-decide", { approval: { kind: "approvals", count: 1, groups: ["leads"] } }),
-      policy("dora-too", { who: { groups: ["admins"], people: [] } }),
+      policy("dora-too", { who: { groups: ["admins"], people: [], services: [] } }),
     ]);
     grant = await grantOf("alice");
     await compared(grant);
@@ -175,7 +175,7 @@ describe("signing what a grant left behind", () => {
 
   it("is announced before: who asks and who approves read that the profile leaves traces", async () => {
     const { access, caller } = fixture;
-    const [database] = access.databasesFor(caller("alice"));
+    const [database] = await access.databasesFor(caller("alice"));
     const leaves = database?.profiles.map(({ name, leavesTraces }) => [name, leavesTraces]);
     expect(leaves).toContainEqual(["admin", ["can make objects in app"]]);
     expect(leaves).toContainEqual(["read-only", []]);

@@ -18,11 +18,18 @@ export function explain(policies: Policies, question: PolicyQuestion): string[] 
   const { policy } = answer;
   return [
     `Who: ${person} may ask for ${profile} on ${database.name}, by the policy ${policy.name}.`,
-    `How long: ${formatDuration(policy.maxDurationMs)} at the most.`,
+    `How long: ${sayDurations(policy)}`,
     `Who must agree: ${sayApproval(policy.approval, question.deviceConfirmed)}`,
     `When: ${sayHours(policy)}`,
     emergency,
   ];
+}
+
+function sayDurations({ maxDurationMs, defaultDurationMs }: Policy): string {
+  const most = `${formatDuration(maxDurationMs)} at the most`;
+  return defaultDurationMs === undefined
+    ? `${most}.`
+    : `${most}, and ${formatDuration(defaultDurationMs)} without --for.`;
 }
 
 function sayApproval(approval: PolicyApproval, deviceConfirmed: boolean): string {

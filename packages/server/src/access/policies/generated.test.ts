@@ -4,17 +4,22 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Policy } from "../../config/config.ts";
 import { Policies, type PolicyQuestion } from "../policy.ts";
-import { deadPolicies } from "./analysis.ts";
+import { deadPolicies } from "./analysis/dead.ts";
 import { weekdays } from "./hours.ts";
 
 const minute = 60_000;
 const monday = Date.parse("2026-11-23T00:00:00Z");
 
 /** Conditions in CEL beside the same in TypeScript; one fails where a label is missing. */
-const conditions = new Map<string, (asked: PolicyQuestion) => boolean | "fails">([
+const conditions = new Map<string, (asked: PolicyQuestion, rule: Policy) => boolean | "fails">([
   ["device.confirmed", (asked) => asked.deviceConfirmed],
-  ["minutes <= 60", (asked) => asked.durationMs <= 60 * minute],
+  ["minutes <= 60", (asked, rule) => lasts(asked, rule) <= 60 * minute],
   ['reason.startsWith("INC-")', (asked) => asked.reason.slice(0, 4) === "INC-"],
+  ['service == ""', (asked) => asked.service !== true],
+  ['person == "bob"', (asked) => asked.person === "bob" && asked.service !== true],
+  ['device.id == "new"', (asked) => asked.deviceId === "new"],
+  ["recent.here.day.grants < 2", (asked) => (asked.recent?.here.day.grants ?? 0) < 2],
+  ["recent.anywhere.week.minutes <= 90", (asked) => used(asked) <= 90],
   ['"dba" in groups', (asked) => asked.groups.indexOf("dba") >= 0],
   ["start.getHours() < 12", (asked) => new Date(asked.start).getUTCHours() < 12],
   [
@@ -22,6 +27,14 @@ const conditions = new Map<string, (asked: PolicyQuestion) => boolean | "fails">
     (asked) => (asked.database.labels["tier"] === undefined ? "fails" : true),
   ],
 ]);
+
+function lasts(asked: PolicyQuestion, rule: Policy): number {
+  return asked.durationMs ?? rule.defaultDurationMs ?? rule.maxDurationMs;
+}
+
+function used({ recent }: PolicyQuestion): number {
+  return recent === undefined ? 0 : recent.anywhere.week.minutes;
+}
 
 const group = fc.constantFrom("dev", "dba", "oncall");
 const profile = fc.constantFrom("read-only", "read-write", "admin");
@@ -32,11 +45,13 @@ const policy = fc.record(
     who: fc.record({
       groups: fc.uniqueArray(group, { maxLength: 2 }),
       people: fc.uniqueArray(fc.constantFrom("alice", "bob"), { maxLength: 1 }),
+      services: fc.uniqueArray(fc.constantFrom("nightly", "bob"), { maxLength: 1 }),
     }),
     databases: fc.constantFrom(["*"], ["prod-*"], ["staging"], ["prod-orders", "staging"]),
     labels: fc.constantFrom({ tier: "gold" }, { tier: "iron" }),
     profiles: fc.constantFrom(["*"], ["read-*"], ["admin"]),
     maxDurationMs: fc.constantFrom(15 * minute, 60 * minute, 600 * minute),
+    defaultDurationMs: fc.constantFrom(10 * minute, 15 * minute),
     reasonRequired: fc.boolean(),
     reasonPattern: fc.constant("^[A-Z]+-[0-9]+"),
     when: fc.constantFrom(...conditions.keys()),
@@ -64,8 +79,12 @@ const policies = fc.array(policy, { maxLength: 6 }).map((list): Policy[] =>
   })),
 );
 
+const use = fc.record({ grants: fc.nat(3), minutes: fc.nat(120) });
+const spans = fc.record({ day: use, week: use });
+
 const question: fc.Arbitrary<PolicyQuestion> = fc.record({
-  person: fc.constantFrom("alice", "bob", "dev"),
+  person: fc.constantFrom("alice", "bob", "dev", "nightly"),
+  service: fc.integer({ min: 0, max: 3 }).map((one) => one === 0),
   groups: fc.uniqueArray(group),
   breakGlass: fc.boolean(),
   database: fc.record({
@@ -74,10 +93,14 @@ const question: fc.Arbitrary<PolicyQuestion> = fc.record({
     profiles: fc.constant(["read-only", "read-write", "admin"]),
   }),
   profile,
-  durationMs: fc.constantFrom(10, 15, 60, 61, 240, 601).map((minutes) => minutes * minute),
+  durationMs: fc
+    .constantFrom(0, 10, 15, 60, 61, 240, 601)
+    .map((minutes) => (minutes === 0 ? undefined : minutes * minute)),
   reason: fc.constantFrom("", " ", "INC-1 stuck", "INC-x", "because"),
   start: fc.integer({ min: 0, max: 7 * 24 * 4 }).map((quarter) => monday + quarter * 15 * minute),
   deviceConfirmed: fc.boolean(),
+  deviceId: fc.constantFrom("old", "new"),
+  recent: fc.record({ here: spans, anywhere: spans }),
 });
 
 /** `rule: outcome`, step by step as an administrator would read the file. */
@@ -87,7 +110,7 @@ function naive(rules: readonly Policy[], asked: PolicyQuestion): string {
     if (!covers(rule, asked, asked.profile)) {
       continue;
     }
-    const holds = rule.when === undefined ? true : conditions.get(rule.when)?.(asked);
+    const holds = rule.when === undefined ? true : conditions.get(rule.when)?.(asked, rule);
     if (holds === "fails") {
       return `${rule.name}: condition_failed`;
     }
@@ -106,9 +129,10 @@ function naive(rules: readonly Policy[], asked: PolicyQuestion): string {
 }
 
 function covers(rule: Policy, asked: PolicyQuestion, wanted: string): boolean {
-  const isNamed =
-    rule.who.people.includes(asked.person) ||
-    asked.groups.filter((name) => rule.who.groups.includes(name)).length > 0;
+  const isNamed = asked.service
+    ? rule.who.services.includes(asked.person)
+    : rule.who.people.includes(asked.person) ||
+      asked.groups.filter((name) => rule.who.groups.includes(name)).length > 0;
   const tier = rule.labels?.["tier"];
   return (
     isNamed &&
@@ -125,7 +149,10 @@ function like(glob: string, text: string): boolean {
 
 function limits(rule: Policy, asked: PolicyQuestion): string {
   const reason = asked.reason.trim();
-  if (asked.durationMs > rule.maxDurationMs) {
+  if (asked.durationMs === undefined && rule.defaultDurationMs === undefined) {
+    return "duration_missing";
+  }
+  if (lasts(asked, rule) > rule.maxDurationMs) {
     return "duration";
   }
   if (reason === "" && (rule.reasonRequired || rule.breakGlass)) {
@@ -134,7 +161,7 @@ function limits(rule: Policy, asked: PolicyQuestion): string {
   if (reason !== "" && rule.reasonPattern && !/^[A-Z]+-[0-9]/.test(reason)) {
     return "reason_pattern";
   }
-  for (let at = asked.start; rule.hours && at < asked.start + asked.durationMs; at += minute) {
+  for (let at = asked.start; rule.hours && at < asked.start + lasts(asked, rule); at += minute) {
     if (!rule.hours.some((window) => isOpen(window, at))) {
       return "hours";
     }
@@ -175,6 +202,7 @@ test("the engine and a naive evaluator decide 800 generated requests alike", () 
     "condition",
     "condition_failed",
     "duration",
+    "duration_missing",
     "hours",
     "match",
     "no_policy",
@@ -197,9 +225,12 @@ test("the naive evaluator never gets to a policy that is reported to decide noth
   fc.assert(
     fc.property(policies, question, (rules, asked) => {
       const [named = ""] = naive(rules, asked).split(": ");
-      for (const { policy, message } of deadPolicies(rules, everyTarget)) {
+      for (const { policy, message, examples } of deadPolicies(rules, everyTarget)) {
         seen.add(message.slice(0, 5));
         expect(named.split(" ")).not.toContain(policy);
+        for (const { question: example, decidedBy } of examples) {
+          expect(naive(rules, example)).toMatch(new RegExp(`^${decidedBy}: `));
+        }
       }
     }),
     { numRuns: 600, seed: 7 },

@@ -7,7 +7,7 @@ const minute = 60_000;
 
 const policy: Policy = {
   name: "prod-write",
-  who: { groups: ["dev"], people: [] },
+  who: { groups: ["dev"], people: [], services: [] },
   databases: ["prod-*"],
   profiles: ["read-write"],
   maxDurationMs: 60 * minute,

@@ -10,7 +10,7 @@ type PolicyRefusal = Exclude<PolicyAnswer, { readonly outcome: "match" }>;
 /** @param usable a sentence that says which databases the person may ask for */
 export function refusalError(
   answer: PolicyRefusal,
-  { database, profile, durationMs }: PolicyQuestion,
+  { database, profile }: PolicyQuestion,
   usable: string,
 ): JitdbError {
   const target = `${profile} on ${database.name}`;
@@ -43,10 +43,18 @@ export function refusalError(
       const longest = formatDuration(answer.policy.maxDurationMs);
       return new JitdbError(
         "policy.duration",
-        `${formatDuration(durationMs)} is too long: the policy ${answer.policy.name} allows ${longest} at the most for ${target}.`,
+        `${formatDuration(answer.durationMs)} is too long: the policy ${answer.policy.name} allows ${longest} at the most for ${target}.`,
         { hint: `Ask for less with --for ${longest}.` },
       );
     }
+    case "duration_missing":
+      return new JitdbError(
+        "usage.duration",
+        `The policy ${answer.policy.name} has no default duration for ${target}.`,
+        {
+          hint: `Say how long with --for, up to ${formatDuration(answer.policy.maxDurationMs)}.`,
+        },
+      );
     case "reason_missing":
       return new JitdbError(
         "usage.invalid",

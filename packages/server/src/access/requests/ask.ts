@@ -14,8 +14,10 @@ import { refuseUnconfirmed, requireFreshLogin, standingOf } from "../standing.ts
 import { refuseOverDailyLimit } from "./daily-limit.ts";
 import { requestDigest } from "./digest.ts";
 import { lapseDueRequests } from "./lapse.ts";
+import { recentGrants } from "./recent-grants.ts";
 import { type AskedRequest, type RequestRow, requestSubject, selectRequests } from "./row.ts";
 import { stageColumns, stagesOfRequest } from "./stages.ts";
+import { termsColumn } from "./terms.ts";
 
 /** How many requests of one person may wait at a time. */
 export const maxPendingRequests = 50;
@@ -28,7 +30,8 @@ const preferredProfile = "read-only";
 export interface Ask {
   readonly database: string;
   readonly profile?: string | undefined;
-  readonly durationMs: number;
+  /** Absent: as long as the policy says. */
+  readonly durationMs?: number | undefined;
   readonly reason: string;
   /** Epoch ms; absent: as soon as it is granted. */
   readonly startsAt?: number | undefined;
@@ -49,18 +52,21 @@ export async function ask(
   input: Ask,
 ): Promise<string> {
   await lapseDueRequests(change);
-  const { groups, deviceConfirmed, authenticatedAt } = await standingOf(change.tx, caller);
+  const { groups, service, deviceConfirmed, authenticatedAt } = await standingOf(change.tx, caller);
   const breakGlass = input.breakGlass === true;
   if (breakGlass) {
     // SECURITY: nobody would have looked at a phished login before it is inside.
     refuseUnconfirmed({ deviceConfirmed }, caller);
   }
   refuseStart(change, input);
-  const asker = { person: caller.name, groups, breakGlass };
-  const { policy, profile, latestStart } = decide(ports.config.databases, policies, asker, input, {
+  const asker = { person: caller.name, groups, service, breakGlass };
+  const decided = decide(ports.config.databases, policies, asker, input, {
     start: input.startsAt ?? change.now,
     deviceConfirmed,
+    deviceId: caller.deviceId,
+    recent: await recentGrants(change.tx, caller.personId, input.database, change.now),
   });
+  const { policy, profile, durationMs, latestStart } = decided;
   if (breakGlass) {
     requireFreshLogin({ authenticatedAt }, policy.stepUpMs, change.now);
   }
@@ -70,7 +76,7 @@ export async function ask(
     device_id: caller.deviceId,
     database_name: input.database,
     profile,
-    duration_ms: input.durationMs,
+    duration_ms: durationMs,
     reason: input.reason,
     starts_at: input.startsAt ?? null,
     break_glass: breakGlass ? 1 : 0,
@@ -81,21 +87,37 @@ export async function ask(
   const request = await insertRequest(ports, change, caller, {
     ...asked,
     policy: policy.name,
+    ...termsColumn(policy),
     ...stageColumns(stages),
     through_groups: JSON.stringify(policy.who.groups.filter((group) => groups.includes(group))),
     digest,
     lapses_at: Math.min(
       change.now + policy.requestLifetimeMs,
-      (input.startsAt ?? Number.POSITIVE_INFINITY) + input.durationMs,
+      (input.startsAt ?? Number.POSITIVE_INFINITY) + durationMs,
       // Granted later than that, it would run past the policy's hours.
       latestStart,
     ),
   });
   // Also for one that waited for an administrator and whose device was confirmed since.
   if (stages.length === 0) {
-    await grantRequest(ports, change, request, { durationMs: input.durationMs, profile, by: null });
+    const granted = await moveToPolicy(change, request, policy);
+    await grantRequest(ports, change, granted, { durationMs, profile, by: null });
   }
   return request.id;
+}
+
+/** What waited under a policy of yesterday, and one of today grants at once, is granted under that of today. */
+async function moveToPolicy(
+  { tx }: Change,
+  request: AskedRequest,
+  policy: Policy,
+): Promise<AskedRequest> {
+  if (request.policy === policy.name) {
+    return request;
+  }
+  const today = { policy: policy.name, ...termsColumn(policy) };
+  await tx.updateTable("requests").set(today).where("id", "=", request.id).execute();
+  return { ...request, ...today };
 }
 
 function refuseStart({ now }: Change, { startsAt }: Ask): void {
@@ -203,9 +225,9 @@ function decide(
   policies: Policies,
   asker: Asker,
   { database: name, profile, durationMs, reason }: Ask,
-  circumstances: Pick<PolicyQuestion, "start" | "deviceConfirmed">,
-): { policy: Policy; profile: string; latestStart: number } {
-  if (!Number.isSafeInteger(durationMs) || durationMs <= 0 || durationMs > maxDurationMs) {
+  circumstances: Pick<PolicyQuestion, "start" | "deviceConfirmed" | "deviceId" | "recent">,
+): { policy: Policy; profile: string; durationMs: number; latestStart: number } {
+  if (durationMs !== undefined && !isDuration(durationMs)) {
     throw new JitdbError("usage.duration", `${durationMs} milliseconds are no duration.`);
   }
   const config = databases.get(name);
@@ -225,7 +247,11 @@ function decide(
     throw refusalError(answer, question, sayUsable(databases, policies, asker));
   }
   const { policy, latestStart = Number.POSITIVE_INFINITY } = answer;
-  return { policy, profile: chosen, latestStart };
+  return { policy, profile: chosen, durationMs: answer.durationMs, latestStart };
+}
+
+function isDuration(durationMs: number): boolean {
+  return Number.isSafeInteger(durationMs) && durationMs > 0 && durationMs <= maxDurationMs;
 }
 
 /**

@@ -3,9 +3,10 @@
 
 import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
-import type { Policy } from "../../config/config.ts";
 import type { Change } from "../change.ts";
+import { usedMs } from "./recent-grants.ts";
 import type { RequestRow } from "./row.ts";
+import type { Terms } from "./terms.ts";
 
 const dayMs = 86_400_000;
 
@@ -19,7 +20,7 @@ type Wanted = Pick<RequestRow, "person_id" | "duration_ms"> &
 export async function refuseOverDailyLimit(
   { tx, now }: Change,
   wanted: Wanted,
-  policy: Policy | undefined,
+  policy: Pick<Terms, "name" | "perDay"> | undefined,
 ): Promise<void> {
   const limit = policy?.perDay;
   if (limit === undefined) {
@@ -40,13 +41,9 @@ export async function refuseOverDailyLimit(
     const message = `The policy ${policy?.name} allows ${limit.grants} grants in 24 hours, and there were as many.`;
     throw new JitdbError("policy.limit", message, { hint });
   }
-  const usedMs = rows.reduce(
-    (sum, row) =>
-      sum + Math.max(0, Math.min(row.ended_at ?? row.ends_at, row.ends_at) - row.starts_at),
-    0,
-  );
-  if (limit.timeMs !== undefined && usedMs + wanted.duration_ms > limit.timeMs) {
-    const left = Math.floor(Math.max(0, limit.timeMs - usedMs) / 1000) * 1000;
+  const used = rows.reduce((sum, row) => sum + usedMs(row), 0);
+  if (limit.timeMs !== undefined && used + wanted.duration_ms > limit.timeMs) {
+    const left = Math.floor(Math.max(0, limit.timeMs - used) / 1000) * 1000;
     const message = `The policy ${policy?.name} allows ${formatDuration(limit.timeMs)} in 24 hours; ${formatDuration(left)} are left.`;
     throw new JitdbError("policy.limit", message, {
       hint: left > 0 ? `Ask for less with --for ${formatDuration(left)}.` : hint,

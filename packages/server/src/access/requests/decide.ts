@@ -26,6 +26,7 @@ import {
   unknownRequest,
 } from "./row.ts";
 import { countedStages, type OpenStage, openStage, stagesOf } from "./stages.ts";
+import { termsOf } from "./terms.ts";
 
 export interface Approval {
   /** Shorter than asked, never longer. Absent: as asked. */
@@ -71,8 +72,8 @@ export async function approve(
   refuseSecond(caller, request, before);
   const stage = openStage(stagesOf(request), countedStages(before));
   const standing = await standingOf(change.tx, caller);
-  const policy = ports.config.policies.find(({ name }) => name === request.policy);
-  requireFreshLogin(standing, policy?.stepUpMs, change.now);
+  const terms = termsOf(ports.config.policies, request);
+  requireFreshLogin(standing, terms?.stepUpMs, change.now);
   refuseOtherStage(standing, request, stage);
   refuseWider(ports, request, before, profile);
   const added = await change.tx

@@ -10,6 +10,6 @@ export function databaseRoutes(api: FastifyInstance, { access }: Pick<AppPorts, 
   api
     .withTypeProvider<ZodTypeProvider>()
     .get("/databases", { schema: { response: { 200: databaseList } } }, async (request) => ({
-      databases: access.databasesFor(callerOf(request)),
+      databases: await access.databasesFor(callerOf(request)),
     }));
 }

@@ -26,7 +26,7 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
     { schema: { body: requestInput, response: { 201: requestView } } },
     async (request, reply) => {
       const { durationSeconds, startsAt, ...asked } = request.body;
-      const durationMs = durationSeconds * 1000;
+      const durationMs = durationSeconds === undefined ? undefined : durationSeconds * 1000;
       const view = await access.request(callerOf(request), {
         ...asked,
         durationMs,
