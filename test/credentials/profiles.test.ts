@@ -206,4 +206,26 @@ describe.each(["system", "embedded"] as const)("profiles on the %s PostgreSQL", 
     await expect(away.users("test")).rejects.toMatchObject({ code: "database.unavailable" });
     await Promise.all([wrong.close(), away.close()]);
   });
+
+  test("a dry run shows the statements that make a user, as the server's own log has them", async () => {
+    const name = "jit_ab1_alice_aaaaaaaaaaaaa";
+    const [before, shown] = await Promise.all([
+      fixture.log(),
+      fixture.executor.describeCreation({ name, profile: "read-write" }),
+    ]);
+    expect(await fixture.superuser(`SELECT FROM pg_roles WHERE rolname = '${name}'`)).toEqual([]);
+    await fixture.createUser("read-write", name);
+    const log = (await fixture.log()).slice(before.length);
+    const ran = [
+      ...log.matchAll(/(?:statement|execute [^:]*): ((?:CREATE|ALTER|GRANT|REVOKE) .*)/g),
+    ];
+    const marked = ran.map(([, statement = ""]) =>
+      statement
+        .replace(/'SCRAM-SHA-256[^']*'/, "'<verifier>'")
+        .replace(/VALID UNTIL '[^']*'/, "VALID UNTIL '<end>'")
+        .replace('"jitdb_admin"', '"<admin>"'),
+    );
+    expect(shown).toEqual(marked);
+    expect(shown).toHaveLength(2);
+  });
 });

@@ -6,6 +6,7 @@ import type {
   RequestBackground,
   RequestView,
 } from "@jitdb/shared/api/access";
+import type { RequestPreview } from "@jitdb/shared/api/previews";
 import type { GrantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { RequestId } from "@jitdb/shared/ids";
@@ -20,6 +21,7 @@ import { type Signature, signTraces } from "./grants/traces.ts";
 import { type GrantQuery, getGrant, listGrants } from "./grants/views.ts";
 import type { Page } from "./paging.ts";
 import { Policies } from "./policy.ts";
+import { previewRequest } from "./previews/preview.ts";
 import { type Ask, ask, policyTarget } from "./requests/ask.ts";
 import { backgroundOf } from "./requests/background.ts";
 import { type Approval, approve, deny, withdraw } from "./requests/decide.ts";
@@ -70,15 +72,20 @@ export class AccessService {
 
   /** Asks for access. The answer's state says whether it was granted at once. */
   async request(caller: Caller, input: Ask): Promise<RequestView> {
-    const refusal = {
-      database: input.database,
-      durationMs: input.durationMs,
-      ...(input.profile === undefined ? {} : { profile: input.profile }),
-    };
-    const id = await this.#change(caller, refusal, (change) =>
+    const id = await this.#change(caller, refusalOf(input), (change) =>
       ask(this.#ports, this.#policies, change, caller, input),
     );
     return await this.getRequest(caller, id);
+  }
+
+  /**
+   * What would come of asking. SECURITY: a refusal is on record as the request's own would be, or names of databases could
+   * be tried out without a trace.
+   */
+  async preview(caller: Caller, input: Ask): Promise<RequestPreview> {
+    return await this.#recorded(caller, { ...refusalOf(input), dryRun: true }, () =>
+      previewRequest(this.#ports, this.#policies, caller, input),
+    );
   }
 
   async approve(caller: Caller, id: string, approval: Approval): Promise<RequestView> {
@@ -204,16 +211,22 @@ export class AccessService {
     refusal: Refusal,
     work: (change: Change) => Promise<T>,
   ): Promise<T> {
-    const { trail } = this.#ports;
-    try {
+    return await this.#recorded(caller, refusal, async () => {
       const result = await makeChange(this.#ports, work);
-      await trail.drain();
+      await this.#ports.trail.drain();
       return result;
+    });
+  }
+
+  /** Records it where the work is refused. */
+  async #recorded<T>(caller: Caller, refusal: Refusal, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
     } catch (error) {
       // What failed inside the server was refused by nobody; the log has it.
       if (error instanceof JitdbError && error.forms.http < 500) {
         await this.#recordRefusal(caller, refusal, error);
-        await trail.drain();
+        await this.#ports.trail.drain();
       }
       throw error;
     }
@@ -232,4 +245,8 @@ export class AccessService {
       }),
     );
   }
+}
+
+function refusalOf({ database, durationMs, profile }: Ask): Refusal {
+  return { database, durationMs, ...(profile !== undefined && { profile }) };
 }

@@ -17,7 +17,7 @@ type Wanted = Pick<RequestRow, "person_id" | "duration_ms"> &
  * @throws JitdbError `policy.limit`
  */
 export async function refuseOverDailyLimit(
-  { tx, now }: Change,
+  { tx, now }: Pick<Change, "tx" | "now">,
   wanted: Wanted,
   policy: Policy | undefined,
 ): Promise<void> {
