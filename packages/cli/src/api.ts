@@ -18,6 +18,7 @@ import {
 } from "@jitdb/shared/api/audit";
 import { type ServerEvent, serverEvent } from "@jitdb/shared/api/events";
 import { deviceList, deviceView, meView } from "@jitdb/shared/api/people";
+import { requestPreview } from "@jitdb/shared/api/previews";
 import { grantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
@@ -44,6 +45,8 @@ export interface Api {
   request(id: string): Answer<typeof requestView>;
   requestBackground(id: string): Answer<typeof requestBackground>;
   createRequest(input: NewRequest): Answer<typeof requestView>;
+  /** What would come of it; throws what `createRequest` would. */
+  previewRequest(input: NewRequest): Answer<typeof requestPreview>;
   approve(id: string, input: Approval): Answer<typeof requestView>;
   deny(id: string, input: { readonly reason: string }): Answer<typeof requestView>;
   withdraw(id: string): Answer<typeof requestView>;
@@ -158,6 +161,10 @@ export class HttpApi implements Api {
 
   createRequest(input: NewRequest) {
     return this.#post("/requests", requestView, input);
+  }
+
+  previewRequest(input: NewRequest) {
+    return this.#post("/requests/preview", requestPreview, input);
   }
 
   approve(id: string, input: Approval) {

@@ -1,6 +1,7 @@
 // Fakes for tests of commands: a context whose terminal is recorded and whose server is a handful of functions.
 
 import type { DatabaseView, GrantView, RequestView } from "@jitdb/shared/api/access";
+import type { RequestPreview } from "@jitdb/shared/api/previews";
 import { type Api, type EventFeed, HttpApi } from "./api.ts";
 import { type OpenContext, run } from "./cli.ts";
 import type { Context } from "./context.ts";
@@ -165,6 +166,32 @@ export function sampleRequest(over: Partial<RequestView> = {}): RequestView {
     decisionReason: null,
     grantId: null,
     canDecide: true,
+    ...over,
+  };
+}
+
+export function samplePreview(over: Partial<RequestPreview> = {}): RequestPreview {
+  return {
+    database: "prod-orders",
+    profile: "read-only",
+    durationSeconds: 1800,
+    policy: "production",
+    privileges: "read tables and views",
+    leavesTraces: [],
+    startsAt: null,
+    stages: [
+      { name: null, groups: ["dba"], needed: 1, approvers: ["bob", "carol"], approverCount: 2 },
+    ],
+    vouching: false,
+    lapsesAt: instant(86_400),
+    usualWait: { medianSeconds: 240, decided: 12, lapsed: 0 },
+    review: null,
+    waiting: null,
+    statements: [
+      "CREATE ROLE \"jit_1_alice_<random>\" LOGIN PASSWORD '<verifier>'",
+      'GRANT "jitdb_orders" TO "jit_1_alice_<random>"',
+    ],
+    problem: null,
     ...over,
   };
 }

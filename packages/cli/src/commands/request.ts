@@ -3,10 +3,12 @@
 import type { RequestView } from "@jitdb/shared/api/access";
 import { formatDuration, parseDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
+import type { NewRequest } from "../api.ts";
 import { describeApproved } from "../approved.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import { addJsonOption, optionText } from "../listing.ts";
+import { describePreview } from "../requests/preview.ts";
 import { parseStart } from "../start-time.ts";
 import { clean, line, relative } from "../text.ts";
 import { waitForDecision } from "../waiting.ts";
@@ -20,6 +22,8 @@ export interface RequestOptions {
   readonly at: string | undefined;
   readonly breakGlass: boolean;
   readonly wait: boolean;
+  /** Say what would come of it, and ask for nothing. */
+  readonly dryRun: boolean;
   readonly json: boolean;
 }
 
@@ -36,11 +40,15 @@ export const requestCommand: CommandModule = {
           "--break-glass",
           "an emergency: access at once, reviewed afterwards; needs --reason",
         )
-        .option("--no-wait", "do not wait for the decision"),
+        .option("--no-wait", "do not wait for the decision")
+        .option("--dry-run", "show what would come of it, and ask for nothing"),
     ).addHelpText(
       "after",
       "\nPrints the request's id. Ends with 0 when approved, 5 when denied, 6 when lapsed or withdrawn." +
-        '\n\nExample:\n  jitdb request prod-orders --for 30m --reason "order 4711 is stuck"',
+        "\n\n--dry-run shows the rule that decides, who could approve and how long that usually takes, and the" +
+        "\nstatements that would make the database user. What a rule refuses it refuses as well." +
+        '\n\nExamples:\n  jitdb request prod-orders --for 30m --reason "order 4711 is stuck"' +
+        "\n  jitdb request prod-orders --for 30m --dry-run",
     ),
   run: (context, args, options) => runRequest(context, parseRequest(args, options)),
 };
@@ -56,6 +64,7 @@ export function parseRequest(args: readonly string[], options: CommandOptions): 
     at: optionText(options, "at"),
     breakGlass: options["breakGlass"] === true,
     wait: options["wait"] !== false,
+    dryRun: options["dryRun"] === true,
     json: options["json"] === true,
   };
 }
@@ -70,6 +79,10 @@ export async function runRequest(context: Context, options: RequestOptions): Pro
     startsAt: options.at === undefined ? undefined : parseStart(options.at, context.clock.now()),
     breakGlass: options.breakGlass || undefined,
   };
+  if (options.dryRun) {
+    await showPreview(context, input, options);
+    return;
+  }
   const asked = await (await context.api()).createRequest(input);
   const duration = formatDuration(asked.durationSeconds * 1000);
   terminal.say(line`Asked for ${asked.database} (${asked.profile}) for ${duration}.`);
@@ -82,6 +95,23 @@ export async function runRequest(context: Context, options: RequestOptions): Pro
     terminal.json(request);
   }
   sayOutcome(context, request);
+}
+
+async function showPreview(
+  context: Context,
+  input: NewRequest,
+  { json }: Pick<RequestOptions, "json">,
+): Promise<void> {
+  const { terminal } = context;
+  const preview = await (await context.api()).previewRequest(input);
+  if (json) {
+    terminal.json(preview);
+    return;
+  }
+  for (const text of describePreview(preview, context.clock.now())) {
+    terminal.out(text);
+  }
+  terminal.say("Nothing was asked for. Without --dry-run it is.");
 }
 
 async function askForDatabase(context: Context): Promise<string> {
