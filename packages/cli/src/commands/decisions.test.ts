@@ -64,7 +64,15 @@ describe("jitdb approve", () => {
     const background: RequestBackground = {
       privileges: "read tables and views",
       lastGrants: [
-        { ...grant, database: "test", durationSeconds: 1800, sessions: 1, statements: 14 },
+        {
+          ...grant,
+          database: "test",
+          durationSeconds: 1800,
+          sessions: 1,
+          statements: 14,
+          kinds: null,
+          readable: false,
+        },
       ],
       unusual: ["first_database", "hour", "length"],
     };

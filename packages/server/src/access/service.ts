@@ -12,6 +12,8 @@ import { JitdbError } from "@jitdb/shared/errors";
 import type { RequestId } from "@jitdb/shared/ids";
 import type { EventOf } from "../audit/record.ts";
 import type { Caller } from "../identity/caller.ts";
+import { backgroundOf } from "./background/background.ts";
+import { readsRecords } from "./background/records.ts";
 import { type AccessPorts, type Change, makeChange } from "./change.ts";
 import { describeGrant } from "./grants/detail.ts";
 import { type EndedGrant, endDueGrants, release, revoke } from "./grants/end.ts";
@@ -23,7 +25,6 @@ import type { Page } from "./paging.ts";
 import { Policies } from "./policy.ts";
 import { previewRequest } from "./previews/preview.ts";
 import { type Ask, ask, policyTarget } from "./requests/ask.ts";
-import { backgroundOf } from "./requests/background.ts";
 import { type Approval, approve, deny, withdraw } from "./requests/decide.ts";
 import { lapseDueRequests } from "./requests/lapse.ts";
 import { getRequest, listRequests, type RequestQuery } from "./requests/views.ts";
@@ -173,9 +174,15 @@ export class AccessService {
     const { description = "" } = config.databases.get(database)?.profiles.get(profile) ?? {};
     // SECURITY: what somebody did elsewhere is for those who have to decide.
     const background = canDecide
-      ? await backgroundOf(store.db, clock.now(), id)
+      ? await backgroundOf(store.db, clock.now(), caller, id)
       : { lastGrants: [], unusual: [] };
     return { privileges: description, ...background };
+  }
+
+  /** Whether the caller may read what the journal has of a grant of somebody else's. */
+  async readsRecords(caller: Caller, grantId: string): Promise<boolean> {
+    const { store, clock } = this.#ports;
+    return await readsRecords(store.db, clock.now(), caller, grantId);
   }
 
   async listRequests(caller: Caller, query: RequestQuery): Promise<Page<RequestView>> {
