@@ -5,6 +5,7 @@ import type { RequestPreview } from "@jitdb/shared/api/previews";
 import { type Api, type EventFeed, HttpApi } from "./api.ts";
 import { type OpenContext, run } from "./cli.ts";
 import type { Context } from "./context.ts";
+import type { Keyboard } from "./keyboard.ts";
 import type { Prompts } from "./prompts.ts";
 import { Terminal } from "./terminal.ts";
 
@@ -24,6 +25,10 @@ export interface FakeOptions {
   readonly columns?: number;
   /** What the person answers, in order. */
   readonly answers?: readonly string[];
+  /** Keys that the person presses, each as soon as one is waited for; or a keyboard of the test's own. */
+  readonly keys?: readonly string[] | Keyboard;
+  /** Told of everything that is written to stdout or stderr. */
+  readonly onWrite?: (text: string) => void;
   readonly context?: Partial<Context>;
 }
 
@@ -56,6 +61,7 @@ export function createFakeContext(options: FakeOptions): {
     columns: options.columns ?? 100,
     write: (text: string) => {
       written[name] += text;
+      options.onWrite?.(text);
     },
   });
   const stderr = stream("stderr");
@@ -74,6 +80,7 @@ export function createFakeContext(options: FakeOptions): {
       });
     },
     onEnter: () => () => undefined,
+    openKeyboard: () => fakeKeyboard(options.keys ?? []),
   });
   const context: Context = {
     environment: {
@@ -115,6 +122,33 @@ function fakeApi(methods: Partial<Api>): Api {
 
 function unexpected(name: string): Promise<never> {
   return Promise.reject(new Error(`The test did not expect ${name}.`));
+}
+
+/** Presses the keys in order; whoever waits for more of them waits for good. */
+function fakeKeyboard(keys: readonly string[] | Keyboard): Keyboard {
+  if ("next" in keys) {
+    return keys;
+  }
+  const left = [...keys];
+  return {
+    next: (signal) => {
+      const key = left.shift();
+      return key === undefined ? aborted(signal) : Promise.resolve(key);
+    },
+    lend: (work) => work(),
+    close: () => undefined,
+  };
+}
+
+/** Rejects when the signal does. */
+export function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) {
+      abort();
+    }
+    signal.addEventListener("abort", abort);
+  });
 }
 
 function scriptedPrompts(write: (text: string) => void, answers: readonly string[]): Prompts {
