@@ -60,8 +60,11 @@ export interface Api {
   review(id: string, input: { readonly comment: string }): Answer<typeof grantView>;
   sessions(query: SessionQuery): Answer<typeof sessionList>;
   audit(query: Query<typeof auditQuery>): Answer<typeof auditList>;
-  /** Events as they come, until closed. Events are hints: what counts is what the other methods say. */
-  watch(onEvent: (event: ServerEvent) => void): Promise<EventFeed>;
+  /**
+   * Events as they come, until closed. Events are hints: what counts is what the other methods say. `onEnd` is called when no
+   * more will come, whoever closed it.
+   */
+  watch(onEvent: (event: ServerEvent) => void, onEnd?: () => void): Promise<EventFeed>;
 }
 
 export interface NewRequest {
@@ -219,7 +222,10 @@ export class HttpApi implements Api {
     return this.#get("/audit", auditList, query);
   }
 
-  async watch(onEvent: (event: ServerEvent) => void): Promise<EventFeed> {
+  async watch(
+    onEvent: (event: ServerEvent) => void,
+    onEnd: () => void = () => undefined,
+  ): Promise<EventFeed> {
     const socket = await this.#ports.openWebSocket("/api/v1/events", "jitdb.events.v1");
     socket.on("message", (data, isBinary) => {
       const event = serverEvent.safeParse(isBinary ? undefined : parseJson(String(data)));
@@ -228,6 +234,7 @@ export class HttpApi implements Api {
         onEvent(event.data);
       }
     });
+    socket.on("close", onEnd);
     socket.on("error", () => {
       // A lost feed is no failure: whoever waits asks instead.
     });

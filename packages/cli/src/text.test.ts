@@ -60,6 +60,7 @@ describe("a fact", () => {
 describe("widths", () => {
   it("counts two cells for East Asian letters and emoji", () => {
     expect(["abc", "注文", "🙂", "é"].map(widthOf)).toEqual([3, 4, 2, 1]);
+    expect(["\u3000、", "❤️", "￥"].map(widthOf)).toEqual([4, 2, 2]);
   });
   it("cuts to the cells that are there", () => {
     expect(truncate("abcdef", 4)).toBe("abc…");

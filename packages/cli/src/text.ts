@@ -35,7 +35,7 @@ export function toJson(value: unknown, indent: number): string {
 
 const segmenter = new Intl.Segmenter();
 const wide =
-  /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\uff01-\uff60]/u;
+  /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]|\ufe0f/u;
 
 /** Terminal cells that clean text takes: two for East Asian letters and emoji. */
 export function widthOf(text: string): number {

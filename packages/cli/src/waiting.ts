@@ -83,6 +83,8 @@ export class Hints {
   readonly #matters: (event: ServerEvent) => boolean;
   #feed: EventFeed | undefined;
   #changed = new AbortController();
+  /** Once in every pause that was waited out: a feed that always ends at once must not make a loop of questions. */
+  #wakesAtEnd = true;
 
   constructor(api: Pick<Api, "watch">, matters: (event: ServerEvent) => boolean) {
     this.#api = api;
@@ -94,11 +96,14 @@ export class Hints {
       return;
     }
     try {
-      this.#feed = await this.#api.watch((event) => {
-        if (this.#matters(event)) {
-          this.#changed.abort();
-        }
-      });
+      this.#feed = await this.#api.watch(
+        (event) => {
+          if (this.#matters(event)) {
+            this.#changed.abort();
+          }
+        },
+        () => this.#ended(),
+      );
     } catch {
       // Without events waiting goes on by asking more often, and asking reports what is really wrong.
       this.#feed = undefined;
@@ -110,6 +115,7 @@ export class Hints {
     const ms = this.#feed?.open === true ? waitingLimits.relaxedMs : waitingLimits.eagerMs;
     try {
       await pause(ms, AbortSignal.any([signal, changed]));
+      this.#wakesAtEnd = true;
     } catch (error) {
       if (!changed.aborted) {
         throw error;
@@ -122,5 +128,13 @@ export class Hints {
 
   close(): void {
     this.#feed?.close();
+  }
+
+  /** Perhaps the server is gone: whoever waits should know. */
+  #ended(): void {
+    if (this.#wakesAtEnd) {
+      this.#wakesAtEnd = false;
+      this.#changed.abort();
+    }
   }
 }
