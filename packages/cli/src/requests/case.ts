@@ -101,7 +101,7 @@ function describeApprovals({ approvals }: RequestView): Fact[] {
         `by ${person}${comment === "" ? "" : `: ${comment}`}`,
       ],
     ),
-    ["needs", missing.join(", then ")],
+    ...(missing.length === 0 ? [] : [["needs", missing.join(", then ")] as const]),
   ];
 }
 

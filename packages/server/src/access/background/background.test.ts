@@ -134,6 +134,9 @@ describe("records of what a person did before", () => {
     expect(await reads("bob", grant)).toBe(true);
     expect(await reads("carol", grant)).toBe(true);
     expect(await reads("eve", grant)).toBe(false);
+    // A phished login of an approver's is a device that nobody confirmed.
+    const phished = { ...caller("bob"), deviceConfirmed: false };
+    expect(await access.readsRecords(phished, grant ?? "")).toBe(false);
     const { lastGrants } = await access.requestBackground(caller("bob"), id);
     expect(lastGrants).toMatchObject([{ id: grant, readable: true }]);
     await access.deny(caller("carol"), id, "");
