@@ -75,6 +75,8 @@ describe.each(["system", "embedded"] as const)("profiles on the %s PostgreSQL", 
     await fixture.superuser(`CREATE ROLE a; CREATE ROLE b; CREATE ROLE c CREATEDB;
       GRANT pg_read_all_data TO c; GRANT c TO b; GRANT b TO a; GRANT a TO jitdb_orders_read_write`);
     try {
+      const described = fixture.executor.describeCreation({ name: "jit_1", profile: "read-write" });
+      await expect(described).rejects.toMatchObject({ code: "database.unsafe_profile" });
       await expect(fixture.createUser("read-write")).rejects.toMatchObject({
         code: "database.unsafe_profile",
         detail: expect.stringMatching(/createdb \(through c\), pg_read_all_data/),

@@ -216,6 +216,7 @@ export function samplePreview(over: Partial<RequestPreview> = {}): RequestPrevie
     stages: [
       { name: null, groups: ["dba"], needed: 1, approvers: ["bob", "carol"], approverCount: 2 },
     ],
+    enough: true,
     vouching: false,
     lapsesAt: instant(86_400),
     usualWait: { medianSeconds: 240, decided: 12, lapsed: 0 },

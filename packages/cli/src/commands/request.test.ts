@@ -195,12 +195,14 @@ describe("jitdb request --dry-run", () => {
           { name: null, groups: ["dba", "sre"], needed: 1, approvers, approverCount: 33 },
           { name: null, groups: ["ciso"], needed: 1, approvers: [], approverCount: 0 },
         ],
+        enough: false,
         usualWait: null,
       }),
     );
     expect(stdout).toContain(
-      "  approval  2 of leads (owners)\n  by        bob: too few, 2 are needed\n",
+      "  but       different people have to approve, and they are too few\n",
     );
+    expect(stdout).toContain("  approval  2 of leads (owners)\n  by        bob\n");
     expect(stdout).toMatch(
       / {2}then {6}1 of dba or sre\n {2}by {8}person-0, .*person-7 and 25 more\n/,
     );

@@ -32,7 +32,7 @@ export function describePreview(preview: RequestPreview, now: number): string[] 
 }
 
 function describeApproval(preview: RequestPreview, now: number): string[] {
-  const { stages, vouching, review, lapsesAt } = preview;
+  const { stages, enough, vouching, review, lapsesAt } = preview;
   if (stages.length === 0) {
     return [
       fact("approval", "none: it would be granted at once"),
@@ -48,6 +48,7 @@ function describeApproval(preview: RequestPreview, now: number): string[] {
   }
   return [
     ...stages.flatMap((stage, index) => describeStage(stage, index)),
+    ...(enough ? [] : [fact("but", "different people have to approve, and they are too few")]),
     ...(vouching ? [fact("because", "nobody has confirmed this device yet")] : []),
     fact("usually", describeWait(preview.usualWait)),
     ...(lapsesAt === null ? [] : [fact("lapses", line`${relative(lapsesAt, now)}, undecided`)]),
@@ -60,10 +61,9 @@ function describeStage(stage: RequestPreview["stages"][number], index: number): 
   const shown = approvers.slice(0, shownNames);
   const more = approverCount - shown.length;
   const names = `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
-  const missing = approverCount < needed ? `: too few, ${needed} are needed` : "";
   return [
     fact(index === 0 ? "approval" : "then", line`${needed} of ${groups.join(" or ")}${name}`),
-    fact("by", approverCount === 0 ? "nobody could at the moment" : line`${names}${missing}`),
+    fact("by", approverCount === 0 ? "nobody could at the moment" : clean(names)),
   ];
 }
 

@@ -27,6 +27,8 @@ export const requestPreview = z.object({
       approverCount: z.number().int(),
     }),
   ),
+  /** Whether so many different people could give all approvals: one person counts once, whatever the stages. */
+  enough: z.boolean(),
   /** Whether somebody has to approve only because nobody has confirmed the device that asks. */
   vouching: z.boolean(),
   /** When it would lapse without a decision; null: it would be granted at once. */

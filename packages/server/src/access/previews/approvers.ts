@@ -53,3 +53,26 @@ export async function approversOf(
     )
     .map(({ name }) => name);
 }
+
+/** A stage and who could approve on it. */
+export interface StaffedStage {
+  readonly needed: number;
+  readonly approvers: readonly string[];
+}
+
+/**
+ * Whether different people could give all approvals (Hall's theorem: every few stages together have as many people as they
+ * want). There are ten stages at the most.
+ */
+export function canComplete(stages: readonly StaffedStage[]): boolean {
+  return subsetsOf(stages).every((some) => {
+    const people = new Set(some.flatMap(({ approvers }) => approvers));
+    return people.size >= some.reduce((sum, { needed }) => sum + needed, 0);
+  });
+}
+
+function subsetsOf<T>(items: readonly T[]): readonly (readonly T[])[] {
+  return Array.from({ length: 2 ** items.length }, (_, subset) =>
+    items.filter((_item, index) => Math.floor(subset / 2 ** index) % 2 === 1),
+  );
+}

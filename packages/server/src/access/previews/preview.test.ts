@@ -2,6 +2,7 @@ import type { DeviceId, PersonId } from "@jitdb/shared/ids";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type AccessFixture, createAccessFixture, minute, policy } from "../access-fixture.ts";
 import { AccessService } from "../service.ts";
+import { canComplete } from "./approvers.ts";
 import { waitLimits } from "./usual-wait.ts";
 
 let fixture: AccessFixture;
@@ -39,6 +40,7 @@ describe("a preview of a request", () => {
           approverCount: 2,
         },
       ],
+      enough: true,
       vouching: false,
       lapsesAt: "2026-01-02T00:00:00.000Z",
       usualWait: null,
@@ -176,6 +178,30 @@ describe("who could approve", () => {
       fixture.access.approve(fixture.caller("bob"), id, { comment: "" }),
     ).rejects.toMatchObject({ code: "access.forbidden" });
     await fixture.access.approve(fixture.caller("carol"), id, { comment: "" });
+  });
+});
+
+describe("the people who could approve all stages", () => {
+  const stage = (needed: number, ...approvers: string[]) => ({ needed, approvers });
+
+  test("are enough only where nobody has to count twice", () => {
+    expect(canComplete([])).toBe(true);
+    expect(canComplete([stage(1, "bob")])).toBe(true);
+    expect(canComplete([stage(2, "bob")])).toBe(false);
+    expect(canComplete([stage(1, "bob"), stage(1, "bob", "carol")])).toBe(true);
+    expect(canComplete([stage(1, "bob"), stage(1, "bob")])).toBe(false);
+    expect(canComplete([stage(1, "bob", "carol"), stage(2, "bob", "carol")])).toBe(false);
+    expect(canComplete([stage(1, "bob"), stage(1, "carol", "dora", "eve"), stage(1, "bob")])).toBe(
+      false,
+    );
+  });
+
+  test("are told as too few in a preview", async () => {
+    await fixture.disable("bob");
+    expect(await preview(toWrite)).toMatchObject({
+      stages: [{ needed: 2, approvers: ["carol"] }],
+      enough: false,
+    });
   });
 });
 

@@ -6,7 +6,7 @@ import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts } from "../change.ts";
 import type { Policies } from "../policy.ts";
 import { type Ask, findSame, planRequest, refuseTooMany } from "../requests/ask.ts";
-import { approversOf } from "./approvers.ts";
+import { approversOf, canComplete } from "./approvers.ts";
 import { usualWait } from "./usual-wait.ts";
 
 /** Names that are listed of those who could approve. */
@@ -33,16 +33,14 @@ export async function previewRequest(
     await refuseTooMany(look, caller);
   }
   const asking = { personId: caller.personId, throughGroups: plan.throughGroups };
-  const shown = stages.map(async ({ name, groups, count }) => {
-    const approvers = await approversOf(look.tx, asking, groups);
-    return {
+  const staffed = await Promise.all(
+    stages.map(async ({ name, groups, count }) => ({
       name: name ?? null,
       groups: [...groups],
       needed: count,
-      approvers: approvers.slice(0, maxNames),
-      approverCount: approvers.length,
-    };
-  });
+      approvers: await approversOf(look.tx, asking, groups),
+    })),
+  );
   const waits = stages.length > 0;
   const creation = await ports.describeCreation(database, profile, caller.name);
   return {
@@ -53,7 +51,12 @@ export async function previewRequest(
     privileges: config.databases.get(database)?.profiles.get(profile)?.description ?? "",
     leavesTraces: [...ports.waysToLeaveTraces(database, profile)],
     startsAt: input.startsAt === undefined ? null : new Date(input.startsAt).toISOString(),
-    stages: await Promise.all(shown),
+    stages: staffed.map(({ approvers, ...stage }) => ({
+      ...stage,
+      approvers: approvers.slice(0, maxNames),
+      approverCount: approvers.length,
+    })),
+    enough: canComplete(staffed),
     vouching: waits && policy.approval.kind === "automatic",
     lapsesAt: waits ? new Date(fields.lapses_at).toISOString() : null,
     usualWait: waits ? await usualWait(look.tx, { policy: policy.name, database }) : null,
