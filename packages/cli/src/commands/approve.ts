@@ -2,7 +2,7 @@
 
 import type { RequestView } from "@jitdb/shared/api/access";
 import { parseDuration } from "@jitdb/shared/duration";
-import type { Api, Approval } from "../api.ts";
+import type { Approval } from "../api.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import { optionText } from "../listing.ts";
@@ -74,13 +74,14 @@ async function decide(
   const api = await context.api();
   const signal = context.interruption();
   const stop = new AbortController();
-  const watch = watchOne(context, api, AbortSignal.any([signal, stop.signal]));
+  const over = AbortSignal.any([signal, stop.signal]);
   const keyboard = terminal.openKeyboard();
   try {
     const outcome = await decideOn(context, api, asked, {
       keyboard,
       signal,
-      changes: watch,
+      changes: (known) =>
+        waitForDecision(context, api, known.id, over, (now) => differs(known, now)),
       preset: approvalOf(options),
     });
     if (outcome.kind === "gone") {
@@ -93,24 +94,6 @@ async function decide(
     keyboard.close();
     stop.abort();
   }
-}
-
-/** Tells when the request is not what it was; one watch for all questions about the same. */
-function watchOne(
-  context: Context,
-  api: Api,
-  signal: AbortSignal,
-): (known: RequestView) => Promise<RequestView> {
-  let watched: { readonly known: RequestView; readonly change: Promise<RequestView> } | undefined;
-  return (known) => {
-    if (watched?.known !== known) {
-      const change = waitForDecision(context, api, known.id, signal, (now) => differs(known, now));
-      // Nobody may be waiting when the command ends.
-      change.catch(() => undefined);
-      watched = { known, change };
-    }
-    return watched.change;
-  };
 }
 
 function approvalOf({ durationSeconds, profile, comment }: ApproveOptions): Approval {

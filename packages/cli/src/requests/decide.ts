@@ -12,7 +12,6 @@ import type { Keyboard } from "../keyboard.ts";
 import type { Terminal } from "../terminal.ts";
 import { line } from "../text.ts";
 import { sayCase } from "./case.ts";
-import { lookCloser } from "./closer.ts";
 import { shorterThan } from "./shorter.ts";
 
 export type Outcome =
@@ -86,6 +85,8 @@ class Decision {
   readonly #deciding: Deciding;
   #request: RequestView;
   #shownAt = 0;
+  /** One watch for all questions about the same. */
+  #watched: { readonly known: RequestView; readonly change: Promise<RequestView> } | undefined;
 
   constructor(
     context: Context,
@@ -158,7 +159,7 @@ class Decision {
 
   /** The next key, or what has become of the request before one came. */
   async #nextKey(): Promise<string | RequestView> {
-    const { keyboard, changes, signal, settleMs = 0 } = this.#deciding;
+    const { keyboard, signal, settleMs = 0 } = this.#deciding;
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
     const key = async () => {
@@ -170,7 +171,7 @@ class Decision {
       }
     };
     try {
-      return await Promise.race([key(), changes(this.#request)]);
+      return await Promise.race([key(), this.#change()]);
     } catch (error) {
       if (signal.aborted) {
         throw undecided(this.#request, error);
@@ -179,6 +180,17 @@ class Decision {
     } finally {
       stop.abort();
     }
+  }
+
+  #change(): Promise<RequestView> {
+    const known = this.#request;
+    if (this.#watched?.known !== known) {
+      const change = this.#deciding.changes(known);
+      // Nobody may be waiting when it fails.
+      change.catch(() => undefined);
+      this.#watched = { known, change };
+    }
+    return this.#watched.change;
   }
 
   #changed(request: RequestView): Outcome | undefined {
@@ -228,6 +240,8 @@ class Decision {
   }
 
   async #look(): Promise<undefined> {
+    // Few look closer, and it takes all of the audit's words.
+    const { lookCloser } = await import("./closer.ts");
     await lookCloser(this.#context, this.#api, this.#request, this.#background);
   }
 
@@ -243,7 +257,7 @@ class Decision {
         throw undecided(this.#request, error);
       }
       const now = tooLate.has(error.code) ? await this.#api.request(this.#request.id) : undefined;
-      if (now !== undefined && !isOpen(now) && now.state !== "pending") {
+      if (now !== undefined && now.state !== "pending") {
         return { kind: "gone", request: now };
       }
       if (this.#deciding.bears?.(error) !== true) {
