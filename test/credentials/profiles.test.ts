@@ -75,6 +75,8 @@ describe.each(["system", "embedded"] as const)("profiles on the %s PostgreSQL", 
     await fixture.superuser(`CREATE ROLE a; CREATE ROLE b; CREATE ROLE c CREATEDB;
       GRANT pg_read_all_data TO c; GRANT c TO b; GRANT b TO a; GRANT a TO jitdb_orders_read_write`);
     try {
+      const described = fixture.executor.describeCreation({ name: "jit_1", profile: "read-write" });
+      await expect(described).rejects.toMatchObject({ code: "database.unsafe_profile" });
       await expect(fixture.createUser("read-write")).rejects.toMatchObject({
         code: "database.unsafe_profile",
         detail: expect.stringMatching(/createdb \(through c\), pg_read_all_data/),
@@ -205,5 +207,27 @@ describe.each(["system", "embedded"] as const)("profiles on the %s PostgreSQL", 
     await expect(wrong.users("test")).rejects.toMatchObject({ code: "database.misconfigured" });
     await expect(away.users("test")).rejects.toMatchObject({ code: "database.unavailable" });
     await Promise.all([wrong.close(), away.close()]);
+  });
+
+  test("a dry run shows the statements that make a user, as the server's own log has them", async () => {
+    const name = "jit_ab1_alice_aaaaaaaaaaaaa";
+    const [before, shown] = await Promise.all([
+      fixture.log(),
+      fixture.executor.describeCreation({ name, profile: "read-write" }),
+    ]);
+    expect(await fixture.superuser(`SELECT FROM pg_roles WHERE rolname = '${name}'`)).toEqual([]);
+    await fixture.createUser("read-write", name);
+    const log = (await fixture.log()).slice(before.length);
+    const ran = [
+      ...log.matchAll(/(?:statement|execute [^:]*): ((?:CREATE|ALTER|GRANT|REVOKE) .*)/g),
+    ];
+    const marked = ran.map(([, statement = ""]) =>
+      statement
+        .replace(/'SCRAM-SHA-256[^']*'/, "'<verifier>'")
+        .replace(/VALID UNTIL '[^']*'/, "VALID UNTIL '<end>'")
+        .replace('"jitdb_admin"', '"<admin>"'),
+    );
+    expect(shown).toEqual(marked);
+    expect(shown).toHaveLength(2);
   });
 });

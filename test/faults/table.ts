@@ -4,6 +4,7 @@ import type { ShownGroup } from "./fault.ts";
 import { commandLine } from "./groups/command-line.ts";
 import { databases } from "./groups/databases.ts";
 import { device } from "./groups/device.ts";
+import { grants } from "./groups/grants.ts";
 import { login } from "./groups/login.ts";
 import { network } from "./groups/network.ts";
 import { requests } from "./groups/requests.ts";
@@ -14,6 +15,7 @@ export const faultTable: readonly ShownGroup[] = [
   commandLine,
   login,
   requests,
+  grants,
   sessions,
   databases,
   network,

@@ -18,6 +18,7 @@ import {
 } from "@jitdb/shared/api/audit";
 import { type ServerEvent, serverEvent } from "@jitdb/shared/api/events";
 import { deviceList, deviceView, meView } from "@jitdb/shared/api/people";
+import { requestPreview } from "@jitdb/shared/api/previews";
 import { grantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
@@ -44,6 +45,8 @@ export interface Api {
   request(id: string): Answer<typeof requestView>;
   requestBackground(id: string): Answer<typeof requestBackground>;
   createRequest(input: NewRequest): Answer<typeof requestView>;
+  /** What would come of it; throws what `createRequest` would. */
+  previewRequest(input: NewRequest): Answer<typeof requestPreview>;
   approve(id: string, input: Approval): Answer<typeof requestView>;
   deny(id: string, input: { readonly reason: string }): Answer<typeof requestView>;
   withdraw(id: string): Answer<typeof requestView>;
@@ -57,8 +60,11 @@ export interface Api {
   review(id: string, input: { readonly comment: string }): Answer<typeof grantView>;
   sessions(query: SessionQuery): Answer<typeof sessionList>;
   audit(query: Query<typeof auditQuery>): Answer<typeof auditList>;
-  /** Events as they come, until closed. Events are hints: what counts is what the other methods say. */
-  watch(onEvent: (event: ServerEvent) => void): Promise<EventFeed>;
+  /**
+   * Events as they come, until closed. Events are hints: what counts is what the other methods say. `onEnd` is called when no
+   * more will come, whoever closed it.
+   */
+  watch(onEvent: (event: ServerEvent) => void, onEnd?: () => void): Promise<EventFeed>;
 }
 
 export interface NewRequest {
@@ -161,6 +167,10 @@ export class HttpApi implements Api {
     return this.#post("/requests", requestView, input);
   }
 
+  previewRequest(input: NewRequest) {
+    return this.#post("/requests/preview", requestPreview, input);
+  }
+
   approve(id: string, input: Approval) {
     return this.#post(`/requests/${encodeURIComponent(id)}/approve`, requestView, input);
   }
@@ -213,7 +223,10 @@ export class HttpApi implements Api {
     return this.#get("/audit", auditList, query);
   }
 
-  async watch(onEvent: (event: ServerEvent) => void): Promise<EventFeed> {
+  async watch(
+    onEvent: (event: ServerEvent) => void,
+    onEnd: () => void = () => undefined,
+  ): Promise<EventFeed> {
     const socket = await this.#ports.openWebSocket("/api/v1/events", "jitdb.events.v1");
     socket.on("message", (data, isBinary) => {
       const event = serverEvent.safeParse(isBinary ? undefined : parseJson(String(data)));
@@ -222,6 +235,7 @@ export class HttpApi implements Api {
         onEvent(event.data);
       }
     });
+    socket.on("close", onEnd);
     socket.on("error", () => {
       // A lost feed is no failure: whoever waits asks instead.
     });

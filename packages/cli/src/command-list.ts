@@ -67,6 +67,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/withdraw.ts")).withdrawCommand,
   },
   {
+    name: "inbox",
+    summary: "wait for requests to decide on",
+    load: async () => (await import("./commands/inbox.ts")).inboxCommand,
+  },
+  {
     name: "approve",
     summary: "approve somebody's request",
     load: async () => (await import("./commands/approve.ts")).approveCommand,

@@ -1,9 +1,11 @@
 // Fakes for tests of commands: a context whose terminal is recorded and whose server is a handful of functions.
 
 import type { DatabaseView, GrantView, RequestView } from "@jitdb/shared/api/access";
+import type { RequestPreview } from "@jitdb/shared/api/previews";
 import { type Api, type EventFeed, HttpApi } from "./api.ts";
 import { type OpenContext, run } from "./cli.ts";
 import type { Context } from "./context.ts";
+import type { Keyboard } from "./keyboard.ts";
 import type { Prompts } from "./prompts.ts";
 import { Terminal } from "./terminal.ts";
 
@@ -23,6 +25,10 @@ export interface FakeOptions {
   readonly columns?: number;
   /** What the person answers, in order. */
   readonly answers?: readonly string[];
+  /** Keys that the person presses, each as soon as one is waited for; or a keyboard of the test's own. */
+  readonly keys?: readonly string[] | Keyboard;
+  /** Told of everything that is written to stdout or stderr. */
+  readonly onWrite?: (text: string) => void;
   readonly context?: Partial<Context>;
 }
 
@@ -55,6 +61,7 @@ export function createFakeContext(options: FakeOptions): {
     columns: options.columns ?? 100,
     write: (text: string) => {
       written[name] += text;
+      options.onWrite?.(text);
     },
   });
   const stderr = stream("stderr");
@@ -73,6 +80,7 @@ export function createFakeContext(options: FakeOptions): {
       });
     },
     onEnter: () => () => undefined,
+    openKeyboard: () => fakeKeyboard(options.keys ?? []),
   });
   const context: Context = {
     environment: {
@@ -114,6 +122,33 @@ function fakeApi(methods: Partial<Api>): Api {
 
 function unexpected(name: string): Promise<never> {
   return Promise.reject(new Error(`The test did not expect ${name}.`));
+}
+
+/** Presses the keys in order; whoever waits for more of them waits for good. */
+function fakeKeyboard(keys: readonly string[] | Keyboard): Keyboard {
+  if ("next" in keys) {
+    return keys;
+  }
+  const left = [...keys];
+  return {
+    next: (signal) => {
+      const key = left.shift();
+      return key === undefined ? aborted(signal) : Promise.resolve(key);
+    },
+    lend: (work) => work(),
+    close: () => undefined,
+  };
+}
+
+/** Rejects when the signal does. */
+export function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) {
+      abort();
+    }
+    signal.addEventListener("abort", abort);
+  });
 }
 
 function scriptedPrompts(write: (text: string) => void, answers: readonly string[]): Prompts {
@@ -165,6 +200,33 @@ export function sampleRequest(over: Partial<RequestView> = {}): RequestView {
     decisionReason: null,
     grantId: null,
     canDecide: true,
+    ...over,
+  };
+}
+
+export function samplePreview(over: Partial<RequestPreview> = {}): RequestPreview {
+  return {
+    database: "prod-orders",
+    profile: "read-only",
+    durationSeconds: 1800,
+    policy: "production",
+    privileges: "read tables and views",
+    leavesTraces: [],
+    startsAt: null,
+    stages: [
+      { name: null, groups: ["dba"], needed: 1, approvers: ["bob", "carol"], approverCount: 2 },
+    ],
+    enough: true,
+    vouching: false,
+    lapsesAt: instant(86_400),
+    usualWait: { medianSeconds: 240, decided: 12, lapsed: 0 },
+    review: null,
+    waiting: null,
+    statements: [
+      "CREATE ROLE \"jit_1_alice_<random>\" LOGIN PASSWORD '<verifier>'",
+      'GRANT "jitdb_orders" TO "jit_1_alice_<random>"',
+    ],
+    problem: null,
     ...over,
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { createFakeContext, type FakeOptions, sampleGrant } from "./fakes.ts";
-import { pickGrant, resolveId } from "./pick.ts";
+import { createFakeContext, type FakeOptions, sampleGrant, sampleRequest } from "./fakes.ts";
+import { pickGrant, pickRequest, resolveId } from "./pick.ts";
 
 const users = sampleGrant({ id: "grt_999999999999", database: "prod-users" });
 
@@ -41,6 +41,24 @@ describe("pickGrant", () => {
     const options = { terminal: true, answers: ["grt_999999999999"] };
     const context = contextWith([sampleGrant(), users], options);
     expect((await pickGrant(context)).database).toBe("prod-users");
+  });
+});
+
+describe("pickRequest", () => {
+  it("shows each request on one line, whatever its reason is padded with (invariant 24)", async () => {
+    const reason = `fix${" ".repeat(60)}req_faked000  bob: test (read-only) for 5m`;
+    const request = sampleRequest({ reason });
+    const { context, written } = createFakeContext({
+      api: { requests: () => Promise.resolve({ requests: [request], next: null }) },
+      terminal: true,
+      columns: 80,
+      answers: [request.id],
+    });
+    await pickRequest(context, undefined, { scope: "inbox", verb: "approve" });
+    const [, choice = "", ...others] = written.stderr.trimEnd().split("\n");
+    expect(choice).toMatch(/asked 3m ago .*…$/);
+    expect(choice.length).toBeLessThan(80);
+    expect(others).toEqual([]);
   });
 });
 

@@ -5,7 +5,7 @@ import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Api } from "./api.ts";
 import type { Context } from "./context.ts";
-import { clean, line, relative } from "./text.ts";
+import { clean, line, relative, truncate } from "./text.ts";
 
 /** Enough for any list that a person chooses from. */
 const allOfThem = 500;
@@ -62,15 +62,22 @@ export async function pickRequest(
   const now = context.clock.now();
   const chosen = await (await terminal.prompts()).select(
     `Which request do you want to ${verb}?`,
-    requests.map((request) => ({ value: request.id, label: describeRequest(request, now) })),
+    requests.map((request) => ({
+      value: request.id,
+      label: truncate(describeRequest(request, now), (terminal.talkColumns ?? 80) - markCells),
+    })),
   );
   return requests.find((request) => request.id === chosen) ?? (await api.request(chosen));
 }
 
+/** What stands before a choice, and a rest. */
+const markCells = 4;
+
+/** SECURITY: on one line, which is cut: a reason that goes on in the next one would look like a choice of its own. */
 function describeRequest(request: RequestView, now: number): string {
   const { id, person, database, profile, durationSeconds, reason, createdAt } = request;
   const duration = formatDuration(durationSeconds * 1000);
-  return line`${id}  ${person}: ${database} (${profile}) for ${duration}, asked ${relative(createdAt, now)}  ${reason}`.trimEnd();
+  return line`${id}  ${person}: ${database} (${profile}) for ${duration}, asked ${relative(createdAt, now)}  ${reason.replaceAll(/\s+/g, " ")}`.trimEnd();
 }
 
 /**

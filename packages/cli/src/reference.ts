@@ -4,22 +4,29 @@
 import { databaseList, grantList, requestList, requestView } from "@jitdb/shared/api/access";
 import { auditList, sessionList } from "@jitdb/shared/api/audit";
 import { deviceList, meView } from "@jitdb/shared/api/people";
+import { requestPreview } from "@jitdb/shared/api/previews";
 import { exitCodes } from "@jitdb/shared/errors";
 import { z } from "zod";
 import { describeCommand } from "./cli.ts";
 import { commands } from "./command-list.ts";
 import { meanings, variables } from "./commands/help.ts";
 
-/** What `--json` prints, for the commands whose answer is one document of the API. */
+/** What `--json` prints, for the commands whose answer is one document of the API (`inbox`: one a request). */
 const documents: Readonly<Record<string, z.ZodType>> = {
   whoami: meView.extend({ server: meView.shape.server.extend({ address: z.string() }) }),
   devices: deviceList,
   databases: databaseList,
   request: requestView,
+  inbox: requestView,
   requests: requestList,
   grants: grantList,
   sessions: sessionList,
   audit: auditList,
+};
+
+/** The same with other options. */
+const otherDocuments: Readonly<Record<string, { options: string; schema: z.ZodType }>> = {
+  request: { options: "--dry-run --json", schema: requestPreview },
 };
 
 const introduction = `# The command line: jitdb
@@ -45,16 +52,23 @@ All in \`~/.jitdb\`, or where JITDB_HOME says; folders have the mode 0700, files
 | \`run/\` | the Unix sockets of \`jitdb connect\` |
 `;
 
+function describeDocument(options: string, schema: z.ZodType | undefined): string[] {
+  if (schema === undefined) {
+    return [];
+  }
+  const shape = showShape(z.toJSONSchema(schema, { io: "output" }), "");
+  return [`With \`${options}\`:\n`, `\`\`\`ts\n${shape}\n\`\`\`\n`];
+}
+
 /** The whole page. */
 export async function describeCommandLine(): Promise<string> {
   const sections = [introduction, "## Commands\n", fenced(await describeCommand())];
   for (const { name } of commands) {
     sections.push(`### jitdb ${name}\n`, fenced(await describeCommand(name)));
-    const schema = documents[name];
-    if (schema !== undefined) {
-      const shape = showShape(z.toJSONSchema(schema, { io: "output" }), "");
-      sections.push("With `--json`:\n", `\`\`\`ts\n${shape}\n\`\`\`\n`);
-    }
+    sections.push(
+      ...describeDocument("--json", documents[name]),
+      ...describeDocument(otherDocuments[name]?.options ?? "", otherDocuments[name]?.schema),
+    );
   }
   const codes = Object.entries(meanings) as [keyof typeof exitCodes, string][];
   sections.push(

@@ -3,6 +3,7 @@
 
 import type { JitdbError } from "@jitdb/shared/errors";
 import { Chalk, type ChalkInstance } from "chalk";
+import { type Keyboard, openKeyboard } from "./keyboard.ts";
 import type { Prompts } from "./prompts.ts";
 import { type Column, formatPlain, formatTable } from "./table.ts";
 import { clean, toJson } from "./text.ts";
@@ -33,6 +34,7 @@ export interface TerminalParts {
   readonly spin: (text: string) => Promise<Spinner>;
   /** Calls back at the next Enter until the returned function is called. */
   readonly onEnter: (callback: () => void) => () => void;
+  readonly openKeyboard: () => Keyboard;
 }
 
 /** What the environment says about the terminal. */
@@ -70,6 +72,9 @@ export class Terminal {
       prompts: async () => (await import("./prompts.ts")).inquirerPrompts,
       spin: isForced ? (text) => sayOnce(stderr, text) : spinWithOra,
       onEnter: onEnterOfProcess,
+      openKeyboard: () =>
+        // As if the terminal had sent the signal; whoever opens a keyboard listens for it.
+        openKeyboard(process.stdin, () => process.emit("SIGINT", "SIGINT")),
     });
   }
 
@@ -81,6 +86,11 @@ export class Terminal {
   /** Cells a line of the data's screen. */
   get columns(): number {
     return this.#parts.stdout.columns;
+  }
+
+  /** Cells a line of the talk's screen; undefined where it is none. */
+  get talkColumns(): number | undefined {
+    return this.#parts.stderr.isTerminal ? this.#parts.stderr.columns : undefined;
   }
 
   /** One line of data. */
@@ -147,12 +157,25 @@ export class Terminal {
     return this.#parts.prompts();
   }
 
+  /** Keys one by one, to be closed; only where `interactive`, and behind `Context.interruption`, which Ctrl-C aborts. */
+  openKeyboard(): Keyboard {
+    return this.#parts.openKeyboard();
+  }
+
+  /** Rings the bell of a terminal; elsewhere nothing happens. */
+  ring(): void {
+    if (this.#parts.stderr.isTerminal) {
+      this.#parts.stderr.write(bell);
+    }
+  }
+
   /** Calls back at the next Enter; the returned function stops listening. Does nothing where nobody types. */
   onEnter(callback: () => void): () => void {
     return this.interactive ? this.#parts.onEnter(callback) : () => undefined;
   }
 }
 
+const bell = "\u0007";
 const escapeCharacter = String.fromCharCode(0x1b);
 
 /** The last gate: whatever a caller forgot to clean, only line ends, tabs and colours pass. */

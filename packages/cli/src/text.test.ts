@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clean, line, relative, roughly, toJson, truncate, widthOf } from "./text.ts";
+import { clean, line, relative, roughly, toJson, truncate, widthOf, wrapFact } from "./text.ts";
 
 describe("clean", () => {
   it("shows control characters and direction marks as replacement characters (invariant 24)", () => {
@@ -27,9 +27,40 @@ describe("toJson", () => {
   });
 });
 
+describe("a fact", () => {
+  it("is broken into lines that are narrower than the screen, and indented", () => {
+    expect(wrapFact("reason", "order 4711 is stuck, and the customer calls", 30)).toEqual([
+      "reason: order 4711 is stuck,",
+      "        and the customer",
+      "        calls",
+    ]);
+    expect(wrapFact("may", "", 30)).toEqual(["may:"]);
+  });
+
+  it.each([
+    ["spaces", `fix${" ".repeat(71)}may: read nothing at all`],
+    ["one long word", `${"x".repeat(72)}may:nothing`],
+    ["letters that a terminal draws wide", `${"\u3000\u2764\ufe0f\u00a7".repeat(20)}may: nothing`],
+    ["line ends", "fix\r\nmay: nothing\u2028may: nothing\u0085may: nothing"],
+    ["direction marks", "\u202egnihton :yam\u200f \u061c may: nothing"],
+  ])("cannot begin a line of the screen with its text by %s", (_, text) => {
+    const lines = wrapFact("reason", text, 80);
+    expect(lines[0]).toMatch(/^reason: /);
+    for (const each of lines.slice(1)) {
+      expect(each).toMatch(/^ {8}\S/);
+    }
+    for (const each of lines) {
+      // However wide a terminal draws what is not ASCII.
+      expect([...each].reduce((sum, one) => sum + (one < "\u007f" ? 1 : 2), 0)).toBeLessThan(80);
+      expect(each).not.toMatch(/[\p{Cc}\u061c\u200e\u200f\u2028\u202e]/u);
+    }
+  });
+});
+
 describe("widths", () => {
   it("counts two cells for East Asian letters and emoji", () => {
     expect(["abc", "注文", "🙂", "é"].map(widthOf)).toEqual([3, 4, 2, 1]);
+    expect(["\u3000、", "❤️", "￥"].map(widthOf)).toEqual([4, 2, 2]);
   });
   it("cuts to the cells that are there", () => {
     expect(truncate("abcdef", 4)).toBe("abc…");

@@ -11,7 +11,10 @@ const dayMs = 24 * hourMs;
  * reorder it. Each such character is shown as U+FFFD, so that one sees that something was there.
  */
 export function clean(text: string): string {
-  return text.replaceAll(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
+  return text.replaceAll(
+    /[\p{Cc}\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu,
+    "\ufffd",
+  );
 }
 
 /** `clean` for the values inside a template; the words around them are ours. */
@@ -25,14 +28,14 @@ export function line(
 /** JSON whose strings no terminal can take for escape sequences; JSON itself escapes only C0. */
 export function toJson(value: unknown, indent: number): string {
   return JSON.stringify(value, undefined, indent).replaceAll(
-    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
+    /[\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 
 const segmenter = new Intl.Segmenter();
 const wide =
-  /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\uff01-\uff60]/u;
+  /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\u3000-\u303f\uff01-\uff60\uffe0-\uffe6]|\ufe0f/u;
 
 /** Terminal cells that clean text takes: two for East Asian letters and emoji. */
 export function widthOf(text: string): number {
@@ -61,6 +64,51 @@ export function truncate(text: string, cells: number): string {
     kept += segment;
   }
   return `${kept}…`;
+}
+
+/**
+ * A fact in lines of fewer than so many cells, those behind the first one indented: `reason: order 4711`. White space of
+ * any length is one space.
+ * SECURITY: a terminal breaks a long line itself, and what stands behind the break looks like a line of ours: `may: read`.
+ * So we break it, at fewer cells than any terminal takes: what is not ASCII counts as two, as some terminals draw it.
+ */
+export function wrapFact(label: string, text: string, cells: number): string[] {
+  const margin = " ".repeat(label.length + 2);
+  const room = Math.max(narrowestRoom, cells - margin.length - 1);
+  const lines: string[] = [];
+  let current = "";
+  for (const word of clean(text).trim().split(/\s+/u)) {
+    for (const piece of piecesOf(word, room)) {
+      if (current !== "" && mostCells(current) + 1 + mostCells(piece) > room) {
+        lines.push(current);
+        current = "";
+      }
+      current += current === "" ? piece : ` ${piece}`;
+    }
+  }
+  return [...lines, current].map((each, index) =>
+    index === 0 ? `${label}: ${each}`.trimEnd() : margin + each,
+  );
+}
+
+const narrowestRoom = 12;
+
+/** A word in pieces that fit. */
+function piecesOf(word: string, room: number): string[] {
+  const pieces = [""];
+  for (const character of word) {
+    const last = pieces.at(-1) ?? "";
+    if (mostCells(last) + mostCells(character) > room) {
+      pieces.push(character);
+    } else {
+      pieces[pieces.length - 1] = last + character;
+    }
+  }
+  return pieces;
+}
+
+function mostCells(text: string): number {
+  return [...text].reduce((sum, character) => sum + (character < "\u007f" ? 1 : 2), 0);
 }
 
 /** Text with spaces up to so many cells. */

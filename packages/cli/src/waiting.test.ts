@@ -69,6 +69,27 @@ describe("waitForDecision", () => {
     expect(closed).toBe(true);
   });
 
+  it("asks at once when the events end, but not again and again where they always end at once", async () => {
+    let end: () => void = () => undefined;
+    const log: string[] = [];
+    const answers = [sampleRequest(), sampleRequest(), sampleRequest(), approved];
+    const pause = (ms: number, signal?: AbortSignal) => {
+      end();
+      log.push(signal?.aborted === true ? "woken" : `waited ${ms}`);
+      return signal?.aborted === true ? Promise.reject(signal.reason) : Promise.resolve();
+    };
+    const api = {
+      request: () => Promise.resolve(answers.shift() ?? approved),
+      watch: (_: unknown, onEnd?: () => void) => {
+        end = onEnd ?? end;
+        return Promise.resolve({ open: false, close: () => undefined });
+      },
+    };
+    const context = { clock: { now: () => 0 }, pause };
+    expect(await waitForDecision(context, api, "req_7k2m9x4q", never)).toBe(approved);
+    expect(log).toEqual(["woken", `waited ${waitingLimits.eagerMs}`, "woken"]);
+  });
+
   it("bears a server that restarts, but not for ever", async () => {
     const { context, time } = createTime();
     const request = noFeed;

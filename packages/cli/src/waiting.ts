@@ -1,6 +1,7 @@
 // Waits until a request is decided: events as hints, asking as the truth.
 
 import type { RequestView } from "@jitdb/shared/api/access";
+import type { ServerEvent } from "@jitdb/shared/api/events";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Api, EventFeed } from "./api.ts";
 import type { Context } from "./context.ts";
@@ -16,7 +17,7 @@ export const waitingLimits = {
 } as const;
 
 /**
- * The request once it is no longer pending.
+ * The request once it is no longer pending, or once `isOver` says so.
  * @throws JitdbError `local.interrupted` when the signal aborts; network errors once the server was away for too long.
  */
 export async function waitForDecision(
@@ -24,8 +25,9 @@ export async function waitForDecision(
   api: Pick<Api, "request" | "watch">,
   id: string,
   signal: AbortSignal,
+  isOver: (request: RequestView) => boolean = ({ state }) => state !== "pending",
 ): Promise<RequestView> {
-  const hints = new Hints(api, id);
+  const hints = new Hints(api, (event) => isAbout(event, id));
   let lastAnswerAt = context.clock.now();
   try {
     for (;;) {
@@ -34,7 +36,7 @@ export async function waitForDecision(
       const request = await askPatiently(api, id, context.clock.now() - lastAnswerAt);
       if (request !== undefined) {
         lastAnswerAt = context.clock.now();
-        if (request.state !== "pending") {
+        if (isOver(request)) {
           return request;
         }
       }
@@ -48,6 +50,10 @@ export async function waitForDecision(
   } finally {
     hints.close();
   }
+}
+
+function isAbout(event: ServerEvent, id: string): boolean {
+  return event.type === "request.changed" && event.request.id === id;
 }
 
 function interrupted(cause: unknown): JitdbError {
@@ -71,16 +77,18 @@ async function askPatiently(
   }
 }
 
-/** Cuts pauses short when an event says that the request changed. */
-class Hints {
+/** Cuts pauses short when an event says that something changed. Whoever opens it closes it. */
+export class Hints {
   readonly #api: Pick<Api, "watch">;
-  readonly #id: string;
+  readonly #matters: (event: ServerEvent) => boolean;
   #feed: EventFeed | undefined;
   #changed = new AbortController();
+  /** Once in every pause that was waited out: a feed that always ends at once must not make a loop of questions. */
+  #wakesAtEnd = true;
 
-  constructor(api: Pick<Api, "watch">, id: string) {
+  constructor(api: Pick<Api, "watch">, matters: (event: ServerEvent) => boolean) {
     this.#api = api;
-    this.#id = id;
+    this.#matters = matters;
   }
 
   async open(): Promise<void> {
@@ -88,11 +96,14 @@ class Hints {
       return;
     }
     try {
-      this.#feed = await this.#api.watch((event) => {
-        if (event.type === "request.changed" && event.request.id === this.#id) {
-          this.#changed.abort();
-        }
-      });
+      this.#feed = await this.#api.watch(
+        (event) => {
+          if (this.#matters(event)) {
+            this.#changed.abort();
+          }
+        },
+        () => this.#ended(),
+      );
     } catch {
       // Without events waiting goes on by asking more often, and asking reports what is really wrong.
       this.#feed = undefined;
@@ -104,6 +115,7 @@ class Hints {
     const ms = this.#feed?.open === true ? waitingLimits.relaxedMs : waitingLimits.eagerMs;
     try {
       await pause(ms, AbortSignal.any([signal, changed]));
+      this.#wakesAtEnd = true;
     } catch (error) {
       if (!changed.aborted) {
         throw error;
@@ -116,5 +128,13 @@ class Hints {
 
   close(): void {
     this.#feed?.close();
+  }
+
+  /** Perhaps the server is gone: whoever waits should know. */
+  #ended(): void {
+    if (this.#wakesAtEnd) {
+      this.#wakesAtEnd = false;
+      this.#changed.abort();
+    }
   }
 }

@@ -270,6 +270,8 @@ function createAccess(
     ...ports,
     config,
     waysToLeaveTraces: (database, profile) => credentials.waysToLeaveTraces(database, profile),
+    describeCreation: (database, profile, person) =>
+      credentials.describeCreation(database, profile, person),
     planUser: (tx, plan) => planUser(tx, { ...plan, installation, keyId }, ports),
   });
 }

@@ -49,6 +49,10 @@ class Fields {
     return numberOf(this.#record, name) ?? 0;
   }
 
+  is(name: string): boolean {
+    return this.#record[name] === true;
+  }
+
   list(name: string, separator = ", "): string {
     return textsOf(this.#record, name).join(separator);
   }
@@ -135,7 +139,7 @@ const words: Readonly<Record<string, (fields: Fields) => string>> = {
     `asked for ${r.text("profile")}${r.duration}${r.why()} (${r.text("request")})`,
   "request.refused": (r) =>
     r.text("action") === ""
-      ? `asked for ${r.text("profile") || "access"}${r.duration} and was refused${r.why()}`
+      ? `${r.is("dryRun") ? "tried to ask" : "asked"} for ${r.text("profile") || "access"}${r.duration} and was refused${r.why()}`
       : `may not ${r.text("action")} ${r.text("request") || r.text("grant")}${r.why()}`,
   "request.approved": (r) =>
     `${r.text("request")} approved${r.duration}${r.with("by", "by")}${r.why("comment")}`,

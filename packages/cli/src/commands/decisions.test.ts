@@ -43,6 +43,7 @@ describe("jitdb approve", () => {
         "alice asks for prod-orders (read-only) for 30m.\n" +
         "reason: order 4711 is stuck\n" +
         "device: alice-laptop (linux)\n" +
+        "before: no grant at all\n" +
         "Approved: alice has prod-orders for 15m.\n",
     });
   });
@@ -64,7 +65,15 @@ describe("jitdb approve", () => {
     const background: RequestBackground = {
       privileges: "read tables and views",
       lastGrants: [
-        { ...grant, database: "test", durationSeconds: 1800, sessions: 1, statements: 14 },
+        {
+          ...grant,
+          database: "test",
+          durationSeconds: 1800,
+          sessions: 1,
+          statements: 14,
+          kinds: null,
+          readable: false,
+        },
       ],
       unusual: ["first_database", "hour", "length"],
     };
@@ -91,7 +100,7 @@ describe("jitdb approve", () => {
 
   it("asks which one in a terminal", async () => {
     const calls: unknown[] = [];
-    const { stderr } = await runWithFakes(["approve"], {
+    const { stderr } = await runWithFakes(["approve", "--yes"], {
       api: recordingApi(calls),
       terminal: true,
       answers: ["req_7k2m9x4q"],

@@ -1,7 +1,7 @@
 import { JitdbError } from "@jitdb/shared/errors";
 import { describe, expect, it } from "vitest";
 import type { NewRequest } from "../api.ts";
-import { runWithFakes, sampleDatabase, sampleRequest } from "../fakes.ts";
+import { instant, runWithFakes, sampleDatabase, samplePreview, sampleRequest } from "../fakes.ts";
 
 const argv = ["request", "prod-orders", "--for", "30m", "--reason", "order 4711 is stuck"];
 
@@ -161,5 +161,143 @@ describe("jitdb request", () => {
     });
     const { stderr } = await runWithFakes(argv, { api, terminal: true });
     expect(stderr.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
+  });
+});
+
+describe("jitdb request --dry-run", () => {
+  const dry = [...argv, "--dry-run"];
+  const previewed = (over: Parameters<typeof samplePreview>[0] = {}) => ({
+    api: { previewRequest: () => Promise.resolve(samplePreview(over)) },
+  });
+
+  it("shows rule, privileges, approvers, the usual wait and the statements, and asks for nothing", async () => {
+    const sent: NewRequest[] = [];
+    const outcome = await runWithFakes(dry, {
+      api: {
+        previewRequest: (input) => {
+          sent.push(input);
+          return Promise.resolve(samplePreview());
+        },
+      },
+    });
+    expect(sent).toEqual([
+      { database: "prod-orders", durationSeconds: 1800, reason: "order 4711 is stuck" },
+    ]);
+    expect(outcome).toEqual({
+      exitCode: 0,
+      stdout: `prod-orders (read-only) for 30m
+  rule      production
+  may       read tables and views
+  approval  1 of dba
+  by        bob, carol
+  usually   decided within 4m, the median of 12
+  lapses    in 24h, undecided
+  runs      in the database, when it begins:
+    CREATE ROLE "jit_1_alice_<random>" LOGIN PASSWORD '<verifier>';
+    GRANT "jitdb_orders" TO "jit_1_alice_<random>";
+`,
+      stderr: "Nothing was asked for. Without --dry-run it is.\n",
+    });
+  });
+
+  it("prints the preview as it is with --json", async () => {
+    const { stdout } = await runWithFakes([...dry, "--json"], previewed());
+    expect(JSON.parse(stdout)).toEqual(samplePreview());
+  });
+
+  it("says when nobody has to approve, and who looks at an emergency afterwards", async () => {
+    const { stdout } = await runWithFakes(
+      dry,
+      previewed({
+        stages: [],
+        lapsesAt: null,
+        review: { groups: ["security"], withinSeconds: 86_400 },
+      }),
+    );
+    expect(stdout).toContain(
+      "  approval  none: it would be granted at once\n  review    security has to look at it within 1d\n",
+    );
+    expect(stdout).not.toContain("usually");
+  });
+
+  it("says that nobody, or too few, could approve, which of many could, and what comes after them", async () => {
+    const approvers = Array.from({ length: 20 }, (_, index) => `person-${index}`);
+    const { stdout } = await runWithFakes(
+      dry,
+      previewed({
+        stages: [
+          { name: "owners", groups: ["leads"], needed: 2, approvers: ["bob"], approverCount: 1 },
+          { name: null, groups: ["dba", "sre"], needed: 1, approvers, approverCount: 33 },
+          { name: null, groups: ["ciso"], needed: 1, approvers: [], approverCount: 0 },
+        ],
+        enough: false,
+        usualWait: null,
+      }),
+    );
+    expect(stdout).toContain(
+      "  but       different people have to approve, and they are too few\n",
+    );
+    expect(stdout).toContain("  approval  2 of leads (owners)\n  by        bob\n");
+    expect(stdout).toMatch(
+      / {2}then {6}1 of dba or sre\n {2}by {8}person-0, .*person-7 and 25 more\n/,
+    );
+    expect(stdout).toContain("  then      1 of ciso\n  by        nobody could at the moment\n");
+    expect(stdout).toContain("  usually   not known: too few were decided so far\n");
+  });
+
+  it("says what else is known: a device to vouch for, a later start, the same request, traces, a database that is away", async () => {
+    const { stdout } = await runWithFakes(
+      dry,
+      previewed({
+        vouching: true,
+        startsAt: instant(3600),
+        waiting: "req_7k2m9x4q",
+        leavesTraces: ["can make objects in app"],
+        usualWait: { medianSeconds: 7200, decided: 5, lapsed: 3 },
+        statements: [],
+        problem: "prod-orders cannot be reached at the moment.",
+      }),
+    );
+    expect(stdout).toContain("  traces    it can leave some; a grant can make objects in app\n");
+    expect(stdout).toContain("  begins    in 1h (2026-11-23T13:00:00.000Z)\n");
+    expect(stdout).toContain("  because   nobody has confirmed this device yet\n");
+    expect(stdout).toContain("  usually   decided within 2h, the median of 5; 3 more lapsed\n");
+    expect(stdout).toContain("  waiting   the same was asked already: req_7k2m9x4q\n");
+    expect(stdout).toContain(
+      "  runs      cannot be said: prod-orders cannot be reached at the moment.\n",
+    );
+  });
+
+  it("ends as the request would where a rule refuses it", async () => {
+    const refusal = new JitdbError("policy.duration", "8h is too long.", { hint: "Ask for less." });
+    const { exitCode, stdout, stderr } = await runWithFakes(dry, {
+      api: { previewRequest: () => Promise.reject(refusal) },
+    });
+    expect({ exitCode, stdout, stderr }).toEqual({
+      exitCode: 4,
+      stdout: "",
+      stderr: "error: 8h is too long.\nhint: Ask for less.\n",
+    });
+  });
+
+  it("cannot be made to print escape sequences by names in the configuration (invariant 24)", async () => {
+    const evil = "a\u001b[2K\u202eb\nc";
+    const { stdout } = await runWithFakes(
+      dry,
+      previewed({
+        policy: evil,
+        privileges: evil,
+        leavesTraces: [evil],
+        statements: [evil],
+        stages: [{ name: evil, groups: [evil], needed: 1, approvers: [evil], approverCount: 1 }],
+      }),
+    );
+    expect(stdout.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
+    expect(
+      stdout
+        .trimEnd()
+        .split("\n")
+        .every((text) => /^(prod-orders| {2})/.test(text)),
+    ).toBe(true);
   });
 });

@@ -1,6 +1,7 @@
 // `jitdb request`: asks for access to a database and, unless told otherwise, waits for the answer.
 
 import type { RequestView } from "@jitdb/shared/api/access";
+import type { RequestPreview } from "@jitdb/shared/api/previews";
 import { formatDuration, parseDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { NewRequest } from "../api.ts";
@@ -8,6 +9,7 @@ import { describeApproved } from "../approved.ts";
 import type { CommandModule, CommandOptions } from "../command-list.ts";
 import type { Context } from "../context.ts";
 import { addJsonOption, optionText } from "../listing.ts";
+import { describePreview } from "../requests/preview.ts";
 import { parseStart } from "../start-time.ts";
 import { clean, line, relative } from "../text.ts";
 import { waitForDecision } from "../waiting.ts";
@@ -21,6 +23,8 @@ export interface RequestOptions {
   readonly at: string | undefined;
   readonly breakGlass: boolean;
   readonly wait: boolean;
+  /** Say what would come of it, and ask for nothing. */
+  readonly dryRun: boolean;
   readonly json: boolean;
 }
 
@@ -37,11 +41,15 @@ export const requestCommand: CommandModule = {
           "--break-glass",
           "an emergency: access at once, reviewed afterwards; needs --reason",
         )
-        .option("--no-wait", "do not wait for the decision"),
+        .option("--no-wait", "do not wait for the decision")
+        .option("--dry-run", "show what would come of it, and ask for nothing"),
     ).addHelpText(
       "after",
       "\nPrints the request's id. Ends with 0 when approved, 5 when denied, 6 when lapsed or withdrawn." +
-        '\n\nExample:\n  jitdb request prod-orders --for 30m --reason "order 4711 is stuck"',
+        "\n\n--dry-run shows the rule that decides, who could approve and how long that usually takes, and the" +
+        "\nstatements that would make the database user. What a rule refuses it refuses as well." +
+        '\n\nExamples:\n  jitdb request prod-orders --for 30m --reason "order 4711 is stuck"' +
+        "\n  jitdb request prod-orders --for 30m --dry-run",
     ),
   run: (context, args, options) => runRequest(context, parseRequest(args, options)),
 };
@@ -57,6 +65,7 @@ export function parseRequest(args: readonly string[], options: CommandOptions): 
     at: optionText(options, "at"),
     breakGlass: options["breakGlass"] === true,
     wait: options["wait"] !== false,
+    dryRun: options["dryRun"] === true,
     json: options["json"] === true,
   };
 }
@@ -71,7 +80,13 @@ export async function runRequest(context: Context, options: RequestOptions): Pro
     startsAt: options.at === undefined ? undefined : parseStart(options.at, context.clock.now()),
     breakGlass: options.breakGlass || undefined,
   };
-  const asked = await send(context, input);
+  const api = await context.api();
+  if (options.dryRun) {
+    const preview = await withDuration(context, input, (full) => api.previewRequest(full));
+    showPreview(context, preview, options);
+    return;
+  }
+  const asked = await withDuration(context, input, (full) => api.createRequest(full));
   const duration = formatDuration(asked.durationSeconds * 1000);
   terminal.say(line`Asked for ${asked.database} (${asked.profile}) for ${duration}.`);
   if (!options.json) {
@@ -86,17 +101,35 @@ export async function runRequest(context: Context, options: RequestOptions): Pro
 }
 
 /** Who says nothing of how long, and finds that the policy does not either, is asked for it in a terminal. */
-async function send(context: Context, input: NewRequest): Promise<RequestView> {
-  const api = await context.api();
+async function withDuration<T>(
+  context: Context,
+  input: NewRequest,
+  send: (input: NewRequest) => Promise<T>,
+): Promise<T> {
   try {
-    return await api.createRequest(input);
+    return await send(input);
   } catch (error) {
     const isMissing = error instanceof JitdbError && error.code === "usage.duration";
     if (!(isMissing && input.durationSeconds === undefined && context.terminal.interactive)) {
       throw error;
     }
   }
-  return await api.createRequest({ ...input, durationSeconds: await askForDuration(context) });
+  return await send({ ...input, durationSeconds: await askForDuration(context) });
+}
+
+function showPreview(
+  { terminal, clock }: Context,
+  preview: RequestPreview,
+  { json }: Pick<RequestOptions, "json">,
+): void {
+  if (json) {
+    terminal.json(preview);
+    return;
+  }
+  for (const text of describePreview(preview, clock.now())) {
+    terminal.out(text);
+  }
+  terminal.say("Nothing was asked for. Without --dry-run it is.");
 }
 
 async function askForDatabase(context: Context): Promise<string> {

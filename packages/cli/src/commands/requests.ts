@@ -74,7 +74,7 @@ async function describeNone(context: Context, scope: RequestsOptions["scope"]): 
   return scope === "mine" ? `${nothing.mine} ${ask}` : nothing.inbox;
 }
 
-function requestColumns(now: number): Column<RequestView>[] {
+export function requestColumns(now: number): Column<RequestView>[] {
   return [
     { heading: "ID", show: (request) => request.id },
     { heading: "STATE", show: (request) => request.state },

@@ -68,6 +68,9 @@ export async function createAccessFixture(
     config: { databases: new Map(databases.map((one) => [one.name, one])), policies },
     waysToLeaveTraces: (_database, profile) =>
       profile === "admin" ? ["can make objects in app"] : [],
+    describeCreation: async (database, profile, person) => ({
+      statements: [`make ${person} a user of ${database} with ${profile}`],
+    }),
     planUser: (tx, plan) =>
       planUser(tx, { ...plan, installation: "test", keyId: "key-1" }, { clock, random }),
   };

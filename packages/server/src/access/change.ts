@@ -7,6 +7,7 @@ import type { AuditTrail } from "../audit/trail.ts";
 import type { Bus, Hint } from "../bus.ts";
 import type { Config } from "../config/config.ts";
 import type { UserPlan } from "../credentials/ledger.ts";
+import type { Creation } from "../credentials/service.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
 
@@ -18,6 +19,12 @@ export interface AccessPorts {
   readonly trail: Pick<AuditTrail, "stage" | "drain">;
   readonly config: Pick<Config, "databases" | "policies">;
   readonly planUser: PlanUser;
+  /** What would be done in a database for a grant of a person's. */
+  readonly describeCreation: (
+    database: string,
+    profile: string,
+    person: string,
+  ) => Promise<Creation>;
   /** How a grant on a profile of a database can leave something behind; empty: it cannot. */
   readonly waysToLeaveTraces: (database: string, profile: string) => readonly string[];
 }

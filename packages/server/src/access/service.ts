@@ -6,12 +6,15 @@ import type {
   RequestBackground,
   RequestView,
 } from "@jitdb/shared/api/access";
+import type { RequestPreview } from "@jitdb/shared/api/previews";
 import type { GrantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { RequestId } from "@jitdb/shared/ids";
 import type { EventOf } from "../audit/record.ts";
 import type { Config } from "../config/config.ts";
 import type { Caller } from "../identity/caller.ts";
+import { backgroundOf } from "./background/background.ts";
+import { readsRecords } from "./background/records.ts";
 import { type AccessPorts, type Change, makeChange } from "./change.ts";
 import { describeGrant } from "./grants/detail.ts";
 import { type EndedGrant, endDueGrants, release, revoke } from "./grants/end.ts";
@@ -21,8 +24,8 @@ import { type Signature, signTraces } from "./grants/traces.ts";
 import { type GrantQuery, getGrant, listGrants } from "./grants/views.ts";
 import type { Page } from "./paging.ts";
 import { Policies } from "./policy.ts";
+import { previewRequest } from "./previews/preview.ts";
 import { type Ask, ask, policyTarget } from "./requests/ask.ts";
-import { backgroundOf } from "./requests/background.ts";
 import { type Approval, approve, deny, withdraw } from "./requests/decide.ts";
 import { lapseDueRequests } from "./requests/lapse.ts";
 import { getRequest, listRequests, type RequestQuery } from "./requests/views.ts";
@@ -89,16 +92,20 @@ export class AccessService {
 
   /** Asks for access. The answer's state says whether it was granted at once. */
   async request(caller: Caller, input: Ask): Promise<RequestView> {
-    const refusal = {
-      database: input.database,
-      ...(input.durationMs === undefined ? {} : { durationMs: input.durationMs }),
-      ...(input.profile === undefined ? {} : { profile: input.profile }),
-      ...(input.breakGlass === true && { breakGlass: true as const }),
-    };
-    const id = await this.#change(caller, refusal, (change) =>
+    const id = await this.#change(caller, refusalOf(input), (change) =>
       ask(this.#ports, this.#policies, change, caller, input),
     );
     return await this.getRequest(caller, id);
+  }
+
+  /**
+   * What would come of asking. SECURITY: a refusal is on record as the request's own would be, or names of databases could
+   * be tried out without a trace.
+   */
+  async preview(caller: Caller, input: Ask): Promise<RequestPreview> {
+    return await this.#recorded(caller, { ...refusalOf(input), dryRun: true }, () =>
+      previewRequest(this.#ports, this.#policies, caller, input),
+    );
   }
 
   async approve(caller: Caller, id: string, approval: Approval): Promise<RequestView> {
@@ -186,9 +193,15 @@ export class AccessService {
     const { description = "" } = this.#databases.get(database)?.profiles.get(profile) ?? {};
     // SECURITY: what somebody did elsewhere is for those who have to decide.
     const background = canDecide
-      ? await backgroundOf(store.db, clock.now(), id)
+      ? await backgroundOf(store.db, clock.now(), caller, id)
       : { lastGrants: [], unusual: [] };
     return { privileges: description, ...background };
+  }
+
+  /** Whether the caller may read what the journal has of a grant of somebody else's. */
+  async readsRecords(caller: Caller, grantId: string): Promise<boolean> {
+    const { store, clock } = this.#ports;
+    return await readsRecords(store.db, clock.now(), caller, grantId);
   }
 
   async listRequests(caller: Caller, query: RequestQuery): Promise<Page<RequestView>> {
@@ -222,16 +235,22 @@ export class AccessService {
     refusal: Refusal,
     work: (change: Change) => Promise<T>,
   ): Promise<T> {
-    const { trail } = this.#ports;
-    try {
+    return await this.#recorded(caller, refusal, async () => {
       const result = await makeChange(this.#ports, work);
-      await trail.drain();
+      await this.#ports.trail.drain();
       return result;
+    });
+  }
+
+  /** Records it where the work is refused. */
+  async #recorded<T>(caller: Caller, refusal: Refusal, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
     } catch (error) {
       // What failed inside the server was refused by nobody; the log has it.
       if (error instanceof JitdbError && error.forms.http < 500) {
         await this.#recordRefusal(caller, refusal, error);
-        await trail.drain();
+        await this.#ports.trail.drain();
       }
       throw error;
     }
@@ -250,4 +269,13 @@ export class AccessService {
       }),
     );
   }
+}
+
+function refusalOf({ database, durationMs, profile, breakGlass }: Ask): Refusal {
+  return {
+    database,
+    ...(durationMs !== undefined && { durationMs }),
+    ...(profile !== undefined && { profile }),
+    ...(breakGlass === true && { breakGlass: true as const }),
+  };
 }

@@ -206,6 +206,8 @@ export interface AuditFields {
       | "extend"
       | "sign"
       | "review";
+    /** Asked with --dry-run: nothing would have come of it. */
+    readonly dryRun?: true;
     readonly reason: string;
     readonly code: string;
   };

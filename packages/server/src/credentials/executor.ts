@@ -78,13 +78,18 @@ export type EndStep = (typeof endSteps)[number];
 /**
  * Idempotent steps on one database. Every one has a deadline of its own.
  * @throws JitdbError `database.unavailable` when the database cannot be reached, `database.misconfigured` when it refuses
- * the admin role what it needs, `database.unsafe_profile` from `create` and `assertSafe`
+ * the admin role what it needs, `database.unsafe_profile` from `create`, `describeCreation` and `assertSafe`
  */
 export interface Executor {
   /** Everything that is wrong with the set-up; empty when grants can work. */
   inspect(): Promise<readonly Problem[]>;
   /** Makes the user, or adopts one of that name and gives it this verifier and these memberships alone. */
   create(user: NewUser): Promise<{ readonly oid: number }>;
+  /**
+   * The statements that `create` would run to make the user, in order, with marks (`<verifier>`, `<end>`, `<admin>`) in the
+   * place of what is not known yet or nobody's to see.
+   */
+  describeCreation(user: Pick<NewUser, "name" | "profile">): Promise<readonly string[]>;
   /** Moves the end of a user that is there to so many milliseconds from now, by the database's own clock. */
   extend(user: UserRef, validForMs: number): Promise<void>;
   /** Proves that the user's closure of roles holds nothing forbidden (invariant 32). */

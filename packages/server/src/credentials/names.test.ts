@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createUserName, userNamePattern } from "./names.ts";
+import { createUserName, describeUserName, userNamePattern } from "./names.ts";
 
 const random = { bytes: (count: number) => new Uint8Array(count).fill(31) };
 
@@ -11,6 +11,7 @@ describe("names of ephemeral users", () => {
       "jit_abcde_annemari_zzzzzzzzzzzzz",
     );
     expect(createUserName(random, "ab1", "李")).toBe("jit_ab1_x_zzzzzzzzzzzzz");
+    expect(describeUserName("abcde", "Anne-Marie")).toBe("jit_abcde_annemari_<random>");
   });
 
   test("are at most 32 bytes of plain ASCII and match their own installation alone, whatever the person is called", () => {

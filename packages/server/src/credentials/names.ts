@@ -10,11 +10,20 @@ export const userNameLimits = { installation: 5, person: 8, random: 13 } as cons
  * @param installation 1–5 of [a-z0-9]
  */
 export function createUserName(random: Random, installation: string, personName: string): string {
+  return nameBefore(installation, personName) + randomBase32(random, userNameLimits.random);
+}
+
+/** Such a name with a mark for what is random in it. */
+export function describeUserName(installation: string, personName: string): string {
+  return `${nameBefore(installation, personName)}<random>`;
+}
+
+function nameBefore(installation: string, personName: string): string {
   const person = personName
     .toLowerCase()
     .replaceAll(/[^a-z0-9]/g, "")
     .slice(0, userNameLimits.person);
-  return `jit_${installation}_${person || "x"}_${randomBase32(random, userNameLimits.random)}`;
+  return `jit_${installation}_${person || "x"}_`;
 }
 
 /**

@@ -17,6 +17,7 @@ import { DatabaseUsers, type LifeStep, quarantinedMessage } from "./database-use
 import type { Executor, Problem } from "./executor.ts";
 import { deriveDatabaseKey } from "./keys.ts";
 import { Ledger } from "./ledger.ts";
+import { describeUserName } from "./names.ts";
 import { UserRecorder } from "./user-recorder.ts";
 
 /** Milliseconds, and one count. */
@@ -75,6 +76,12 @@ export interface GrantUser {
   readonly proven: Promise<void>;
 }
 
+/** What would be done in a database for a grant, or why that cannot be said; in words for whoever asks for it. */
+export type Creation =
+  | { readonly statements: readonly string[] }
+  /** Names neither host nor admin. */
+  | { readonly problem: string };
+
 type Ways = Readonly<Record<string, readonly string[]>>;
 
 export class Credentials {
@@ -86,6 +93,8 @@ export class Credentials {
   readonly #databases: ReadonlyMap<string, DatabaseUsers>;
   /** By database; since when they are known, and what was found. */
   readonly #ways = new Map<string, { readonly at: number; readonly byProfile: Ways }>();
+  /** Under way. */
+  readonly #descriptions = new Map<string, Promise<Creation>>();
   readonly #running = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #watchedAt = Number.NEGATIVE_INFINITY;
@@ -194,6 +203,29 @@ export class Credentials {
     const configured = this.#ports.config.databases.get(databaseName)?.profiles.get(profile);
     const can = configured?.privileges === "admin";
     return known ?? (can ? [`can make objects in ${configured.schemas.join(", ")}`] : []);
+  }
+
+  /** The statements that would make a person's user on a database that is configured, as the database is now. */
+  async describeCreation(database: string, profile: string, person: string): Promise<Creation> {
+    const key = [database, profile, person].join(" ");
+    // SECURITY: one look at a time for each, or somebody who asks a hundred times takes the connections that end grants.
+    const description =
+      this.#descriptions.get(key) ??
+      this.#describe(database, profile, person).finally(() => this.#descriptions.delete(key));
+    this.#descriptions.set(key, description);
+    return await description;
+  }
+
+  async #describe(database: string, profile: string, person: string): Promise<Creation> {
+    const name = describeUserName(this.#ports.installation, person);
+    try {
+      const executor = required(this.#executors, database);
+      return { statements: await executor.describeCreation({ name, profile }) };
+    } catch (error) {
+      const { message, code, detail } = toJitdbError(error);
+      this.#ports.log.warn({ database, code, detail }, `could not describe a user: ${message}`);
+      return { problem: message };
+    }
   }
 
   async #learnWays(name: string, now: number): Promise<void> {

@@ -96,6 +96,17 @@ export const requestView = z.object({
   canDecide: z.boolean(),
 });
 export type RequestView = z.infer<typeof requestView>;
+
+/** Results of statements, by what their tags say: rows read, rows changed, tables and rights changed, all else, errors. */
+export const statementKinds = z.object({
+  reads: z.number().int(),
+  writes: z.number().int(),
+  schema: z.number().int(),
+  others: z.number().int(),
+  failed: z.number().int(),
+});
+export type StatementKinds = z.infer<typeof statementKinds>;
+
 /** What those who decide on a request should know of the person; for others the lists are empty. */
 export const requestBackground = z.object({
   /** What the profile allows, in plain words. */
@@ -110,6 +121,10 @@ export const requestBackground = z.object({
       durationSeconds: z.number().int(),
       sessions: z.number().int(),
       statements: z.number().int(),
+      /** Of the newest thousand results; null: none is on record. */
+      kinds: statementKinds.nullable().default(null),
+      /** Whether the caller may read its records (`GET /audit?grant=`) while the request waits for them. */
+      readable: z.boolean().default(false),
     }),
   ),
   /** The first use of the database, or of the profile on it; an hour or a length that the person's grants never had. */

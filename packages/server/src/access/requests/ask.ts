@@ -3,7 +3,7 @@
 import { formatDuration, maxDurationMs } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
 import { createRequestId } from "@jitdb/shared/ids";
-import type { DatabaseConfig, Policy } from "../../config/config.ts";
+import type { DatabaseConfig, Policy, PolicyStage } from "../../config/config.ts";
 import { nearest } from "../../config/nearest.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
@@ -52,55 +52,12 @@ export async function ask(
   input: Ask,
 ): Promise<string> {
   await lapseDueRequests(change);
-  const { groups, service, deviceConfirmed, authenticatedAt } = await standingOf(change.tx, caller);
-  const breakGlass = input.breakGlass === true;
-  if (breakGlass) {
-    // SECURITY: nobody would have looked at a phished login before it is inside.
-    refuseUnconfirmed({ deviceConfirmed }, caller);
-  }
-  refuseStart(change, input);
-  const asker = { person: caller.name, groups, service, breakGlass };
-  const decided = decide(ports.config.databases, policies, asker, input, {
-    start: input.startsAt ?? change.now,
-    deviceConfirmed,
-    deviceId: caller.deviceId,
-    recent: await recentGrants(change.tx, caller.personId, input.database, change.now),
-  });
-  const { policy, profile, durationMs, latestStart } = decided;
-  if (breakGlass) {
-    requireFreshLogin({ authenticatedAt }, policy.stepUpMs, change.now);
-  }
-  const stages = stagesOfRequest(policy.approval, deviceConfirmed);
-  const asked = {
-    person_id: caller.personId,
-    device_id: caller.deviceId,
-    database_name: input.database,
-    profile,
-    duration_ms: durationMs,
-    reason: input.reason,
-    starts_at: input.startsAt ?? null,
-    break_glass: breakGlass ? 1 : 0,
-    extends_grant: null,
-  };
-  await refuseOverDailyLimit(change, asked, policy);
-  const digest = requestDigest(asked);
-  const request = await insertRequest(ports, change, caller, {
-    ...asked,
-    policy: policy.name,
-    ...termsColumn(policy),
-    ...stageColumns(stages),
-    through_groups: JSON.stringify(policy.who.groups.filter((group) => groups.includes(group))),
-    digest,
-    lapses_at: Math.min(
-      change.now + policy.requestLifetimeMs,
-      (input.startsAt ?? Number.POSITIVE_INFINITY) + durationMs,
-      // Granted later than that, it would run past the policy's hours.
-      latestStart,
-    ),
-  });
+  const { policy, fields, stages } = await planRequest(ports, policies, change, caller, input);
+  const request = await insertRequest(ports, change, caller, fields);
   // Also for one that waited for an administrator and whose device was confirmed since.
   if (stages.length === 0) {
     const granted = await moveToPolicy(change, request, policy);
+    const { duration_ms: durationMs, profile } = fields;
     await grantRequest(ports, change, granted, { durationMs, profile, by: null });
   }
   return request.id;
@@ -120,7 +77,78 @@ async function moveToPolicy(
   return { ...request, ...today };
 }
 
-function refuseStart({ now }: Change, { startsAt }: Ask): void {
+/** What asking comes to, before anything is written. */
+export interface RequestPlan {
+  readonly policy: Policy;
+  /** Who has to approve, in order; none: it is granted at once. */
+  readonly stages: readonly PolicyStage[];
+  readonly fields: NewRequest;
+  /** Groups that let the person ask. */
+  readonly throughGroups: readonly string[];
+  readonly deviceConfirmed: boolean;
+}
+
+/** A look at the store; what is decided by it holds for as long as nothing changes. */
+export type Look = Pick<Change, "tx" | "now">;
+
+/** Decides on what is asked, and changes nothing. @throws what `ask` throws, in words for whoever asks */
+export async function planRequest(
+  ports: Pick<AccessPorts, "config">,
+  policies: Policies,
+  look: Look,
+  caller: Caller,
+  input: Ask,
+): Promise<RequestPlan> {
+  const { groups, service, deviceConfirmed, authenticatedAt } = await standingOf(look.tx, caller);
+  const breakGlass = input.breakGlass === true;
+  if (breakGlass) {
+    // SECURITY: nobody would have looked at a phished login before it is inside.
+    refuseUnconfirmed({ deviceConfirmed }, caller);
+  }
+  refuseStart(look, input);
+  const asker = { person: caller.name, groups, service, breakGlass };
+  const decided = decide(ports.config.databases, policies, asker, input, {
+    start: input.startsAt ?? look.now,
+    deviceConfirmed,
+    deviceId: caller.deviceId,
+    recent: await recentGrants(look.tx, caller.personId, input.database, look.now),
+  });
+  const { policy, profile, durationMs, latestStart } = decided;
+  if (breakGlass) {
+    requireFreshLogin({ authenticatedAt }, policy.stepUpMs, look.now);
+  }
+  const stages = stagesOfRequest(policy.approval, deviceConfirmed);
+  const throughGroups = policy.who.groups.filter((group) => groups.includes(group));
+  const asked = {
+    person_id: caller.personId,
+    device_id: caller.deviceId,
+    database_name: input.database,
+    profile,
+    duration_ms: durationMs,
+    reason: input.reason,
+    starts_at: input.startsAt ?? null,
+    break_glass: breakGlass ? 1 : 0,
+    extends_grant: null,
+  };
+  await refuseOverDailyLimit(look, asked, policy);
+  const fields = {
+    ...asked,
+    policy: policy.name,
+    ...termsColumn(policy),
+    ...stageColumns(stages),
+    through_groups: JSON.stringify(throughGroups),
+    digest: requestDigest(asked),
+    lapses_at: Math.min(
+      look.now + policy.requestLifetimeMs,
+      (input.startsAt ?? Number.POSITIVE_INFINITY) + durationMs,
+      // Granted later than that, it would run past the policy's hours.
+      latestStart,
+    ),
+  };
+  return { policy, stages, fields, throughGroups, deviceConfirmed };
+}
+
+function refuseStart({ now }: Look, { startsAt }: Ask): void {
   if (startsAt === undefined) {
     return;
   }
@@ -133,7 +161,8 @@ function refuseStart({ now }: Change, { startsAt }: Ask): void {
   }
 }
 
-async function findSame({ tx }: Change, digest: string): Promise<AskedRequest | undefined> {
+/** The same request, where it still waits. */
+export async function findSame({ tx }: Look, digest: string): Promise<AskedRequest | undefined> {
   return await selectRequests(tx)
     .where("requests.digest", "=", digest)
     .where("requests.state", "=", "pending")
@@ -193,7 +222,8 @@ export async function insertRequest(
   return request;
 }
 
-async function refuseTooMany({ tx }: Change, { personId }: Caller): Promise<void> {
+/** @throws JitdbError `limit.reached` */
+export async function refuseTooMany({ tx }: Look, { personId }: Caller): Promise<void> {
   const { count } = await tx
     .selectFrom("requests")
     .select((select) => select.fn.countAll<number | string>().as("count"))

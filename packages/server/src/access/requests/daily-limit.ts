@@ -18,7 +18,7 @@ type Wanted = Pick<RequestRow, "person_id" | "duration_ms"> &
  * @throws JitdbError `policy.limit`
  */
 export async function refuseOverDailyLimit(
-  { tx, now }: Change,
+  { tx, now }: Pick<Change, "tx" | "now">,
   wanted: Wanted,
   policy: Pick<Terms, "name" | "perDay"> | undefined,
 ): Promise<void> {

@@ -54,6 +54,21 @@ export async function getRequest(
   return view;
 }
 
+/** Requests of one person's that the caller may decide on now. */
+export async function listForDecision(
+  db: Kysely<Tables>,
+  now: number,
+  caller: Caller,
+  person: PersonId,
+): Promise<RequestView[]> {
+  const rows = await selectRequests(db)
+    .where("requests.person_id", "=", person)
+    .where((where) => isForDecision(where, caller, now))
+    .execute();
+  const views = await toViews(db, now, caller, rows);
+  return views.filter(({ canDecide }) => canDecide);
+}
+
 type RequestExpression = ExpressionBuilder<Tables, "requests">;
 
 const scopes = {

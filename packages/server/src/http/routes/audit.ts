@@ -1,10 +1,9 @@
-// GET /audit: administrators search everything, everybody else what they did themselves.
+// GET /audit: administrators search everything, everybody else what they did themselves, and grants that they have to judge.
 
 import { auditList, auditQuery } from "@jitdb/shared/api/audit";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import { isReviewerOf } from "../../access/grants/views.ts";
 import { listRecords } from "../../audit/search/queries.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { AppPorts } from "../app.ts";
@@ -12,7 +11,7 @@ import { callerOf } from "../authentication.ts";
 
 export function auditRoutes(
   api: FastifyInstance,
-  { store, journal }: Pick<AppPorts, "store" | "journal">,
+  { access, store, journal }: Pick<AppPorts, "access" | "store" | "journal">,
 ): void {
   api
     .withTypeProvider<ZodTypeProvider>()
@@ -22,9 +21,9 @@ export function auditRoutes(
       async (request) => {
         const { limit, after, ...filter } = request.query;
         const caller = callerOf(request);
-        const reviews =
-          filter.grant !== undefined && (await isReviewerOf(store.db, caller, filter.grant));
-        const person = reviews ? filter.person : visiblePerson(caller, filter.person);
+        const reads =
+          filter.grant !== undefined && (await access.readsRecords(caller, filter.grant));
+        const person = reads ? filter.person : visiblePerson(caller, filter.person);
         return await listRecords(store.db, journal.id, { ...filter, person }, { limit, after });
       },
     );

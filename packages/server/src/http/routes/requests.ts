@@ -3,15 +3,18 @@
 import {
   approveInput,
   denyInput,
+  type RequestInput,
   requestBackground,
   requestInput,
   requestList,
   requestQuery,
   requestView,
 } from "@jitdb/shared/api/access";
+import { requestPreview } from "@jitdb/shared/api/previews";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
+import type { Ask } from "../../access/requests/ask.ts";
 import type { AppPorts } from "../app.ts";
 import { callerOf } from "../authentication.ts";
 
@@ -25,15 +28,15 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
     "/requests",
     { schema: { body: requestInput, response: { 201: requestView } } },
     async (request, reply) => {
-      const { durationSeconds, startsAt, ...asked } = request.body;
-      const durationMs = durationSeconds === undefined ? undefined : durationSeconds * 1000;
-      const view = await access.request(callerOf(request), {
-        ...asked,
-        durationMs,
-        startsAt: startsAt === undefined ? undefined : Date.parse(startsAt),
-      });
+      const view = await access.request(callerOf(request), toAsk(request.body));
       return await reply.code(201).send(view);
     },
+  );
+
+  app.post(
+    "/requests/preview",
+    { schema: { body: requestInput, response: { 200: requestPreview } } },
+    (request) => access.preview(callerOf(request), toAsk(request.body)),
   );
 
   app.get(
@@ -77,4 +80,12 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
   app.post("/requests/:id/withdraw", { schema: { params: byId, response: answer } }, (request) =>
     access.withdraw(callerOf(request), request.params.id),
   );
+}
+
+function toAsk({ durationSeconds, startsAt, ...asked }: RequestInput): Ask {
+  return {
+    ...asked,
+    durationMs: durationSeconds === undefined ? undefined : durationSeconds * 1000,
+    startsAt: startsAt === undefined ? undefined : Date.parse(startsAt),
+  };
 }

@@ -16,7 +16,15 @@ import { AdminConnection } from "../admin-connection.ts";
 import { cleanLeftovers } from "./clean.ts";
 import { inspectDatabase } from "./inspect.ts";
 import { rollbackPrepared } from "./prepared.ts";
-import { createRole, dropRole, extendRole, listUsers, lockRole, type RoleRow } from "./roles.ts";
+import {
+  createRole,
+  describeCreation,
+  dropRole,
+  extendRole,
+  listUsers,
+  lockRole,
+  type RoleRow,
+} from "./roles.ts";
 import { refuseForbidden } from "./safety.ts";
 import { listBackends, terminateBackends, terminateSessions } from "./sessions.ts";
 import { snapshotOfGroup, snapshotOfRoles } from "./snapshot.ts";
@@ -40,6 +48,13 @@ export class PostgresExecutor implements Executor {
   async create(user: NewUser): Promise<{ readonly oid: number }> {
     const profile = this.#profile(user.profile);
     return await createRole(this.#connection, this.#database.admin.user, user, profile);
+  }
+
+  async describeCreation({
+    name,
+    profile,
+  }: Pick<NewUser, "name" | "profile">): Promise<readonly string[]> {
+    return await describeCreation(this.#connection, name, this.#profile(profile));
   }
 
   async extend(user: UserRef, validForMs: number): Promise<void> {

@@ -67,27 +67,74 @@ async function createIn(
 ): Promise<{ readonly oid: number }> {
   await refuseForbidden(transaction, profile.group, profile);
   const existing = await findRole(transaction, user);
+  const { name, verifier } = user;
   const validUntil = await momentIn(transaction, user.validForMs);
-  const login = `LOGIN PASSWORD ${quoteLiteral(user.verifier)} VALID UNTIL ${quoteLiteral(validUntil)}`;
-  const name = quoteName(user.name);
+  const terms = { name, verifier, validUntil, admin, group: profile.group };
   if (existing === undefined) {
-    // The admin's own membership is what lets it end the user's sessions and drop what it leaves, on every version.
-    await transaction.query(`CREATE ROLE ${name} ${login} ROLE ${quoteName(admin)}`);
+    for (const statement of await creation(transaction, terms)) {
+      await transaction.query(statement);
+    }
   } else {
-    await adopt(transaction, user.name, [profile.group, markerRole]);
-    await transaction.query(`ALTER ROLE ${name} ${login}`);
+    await adopt(transaction, name, [profile.group, markerRole]);
+    await transaction.query(`ALTER ROLE ${quoteName(name)} ${loginOf(terms)}`);
+    await transaction.query(membership(terms, await serverVersion(transaction)));
   }
-  const options =
-    (await serverVersion(transaction)) >= membershipOptionsSince
-      ? " WITH INHERIT TRUE, SET FALSE"
-      : "";
-  await transaction.query(`GRANT ${quoteNames([profile.group, markerRole])} TO ${name}${options}`);
-  await refuseForbidden(transaction, user.name, profile);
+  await refuseForbidden(transaction, name, profile);
   const role = await findRole(transaction, user);
   if (role === undefined) {
-    throw new JitdbError("internal", `The user ${user.name} is not there after it was made.`);
+    throw new JitdbError("internal", `The user ${name} is not there after it was made.`);
   }
   return { oid: role.oid };
+}
+
+interface RoleTerms {
+  readonly name: string;
+  readonly verifier: string;
+  readonly validUntil: string;
+  readonly admin: string;
+  readonly group: string;
+}
+
+/**
+ * What stands in a shown statement in the place of what is not known yet, or nobody's to see.
+ * SECURITY: whoever asks for access learns no admin role's name (invariant 18), and no verifier, which could be guessed at.
+ */
+const marks = { verifier: "<verifier>", validUntil: "<end>", admin: "<admin>" } as const;
+
+/**
+ * The statements that would make a user, in order: those that `createRole` runs, with marks.
+ * @throws JitdbError `database.unsafe_profile`, as making it would
+ */
+export async function describeCreation(
+  connection: AdminConnection,
+  name: string,
+  profile: ProfileConfig,
+): Promise<readonly string[]> {
+  return await connection.transaction(async (transaction) => {
+    await refuseForbidden(transaction, profile.group, profile);
+    return await creation(transaction, { ...marks, name, group: profile.group });
+  });
+}
+
+async function creation(
+  transaction: AdminTransaction,
+  terms: RoleTerms,
+): Promise<readonly string[]> {
+  const { name, admin } = terms;
+  return [
+    // The admin's own membership is what lets it end the user's sessions and drop what it leaves, on every version.
+    `CREATE ROLE ${quoteName(name)} ${loginOf(terms)} ROLE ${quoteName(admin)}`,
+    membership(terms, await serverVersion(transaction)),
+  ];
+}
+
+function loginOf({ verifier, validUntil }: RoleTerms): string {
+  return `LOGIN PASSWORD ${quoteLiteral(verifier)} VALID UNTIL ${quoteLiteral(validUntil)}`;
+}
+
+function membership({ name, group }: RoleTerms, version: number): string {
+  const options = version >= membershipOptionsSince ? " WITH INHERIT TRUE, SET FALSE" : "";
+  return `GRANT ${quoteNames([group, markerRole])} TO ${quoteName(name)}${options}`;
 }
 
 /** So many milliseconds from now, as the database reads it. */

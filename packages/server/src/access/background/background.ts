@@ -2,8 +2,11 @@
 
 import type { RequestBackground } from "@jitdb/shared/api/access";
 import type { Kysely } from "kysely";
+import { countKinds } from "../../audit/search/kinds.ts";
+import type { Caller } from "../../identity/caller.ts";
 import type { Tables } from "../../store/tables.ts";
-import type { AskedRequest } from "./row.ts";
+import type { AskedRequest } from "../requests/row.ts";
+import { bearsOn, selectPastGrants } from "./records.ts";
 
 const limits = {
   /** Grants that are looked back on. */
@@ -29,6 +32,7 @@ export interface GrantLike {
 export async function backgroundOf(
   db: Kysely<Tables>,
   now: number,
+  caller: Caller,
   id: string,
 ): Promise<Omit<RequestBackground, "privileges">> {
   const asked = await db
@@ -36,12 +40,10 @@ export async function backgroundOf(
     .select(["person_id", "database_name", "profile", "starts_at", "duration_ms"])
     .where("id", "=", id as AskedRequest["id"])
     .executeTakeFirstOrThrow();
-  const past = await db
-    .selectFrom("grants")
-    .select(["id", "database_name", "profile", "starts_at", "ends_at"])
-    .where("person_id", "=", asked.person_id)
-    .where("request_id", "!=", id as AskedRequest["id"])
-    .orderBy("starts_at", "desc")
+  const past = await selectPastGrants(db)
+    .where("grants.person_id", "=", asked.person_id)
+    .where("grants.request_id", "!=", id as AskedRequest["id"])
+    .orderBy("grants.starts_at", "desc")
     .limit(limits.looksBackOn)
     .execute();
   const shown = past.slice(0, limits.shown);
@@ -60,26 +62,34 @@ export async function backgroundOf(
     startsAt: asked.starts_at ?? now,
     durationMs: asked.duration_ms,
   };
-  const toLike = (grant: (typeof past)[number]): GrantLike => ({
+  const describe = async (grant: PastRow) => {
+    const own = sessions.filter(({ grant_id }) => grant_id === grant.id);
+    return {
+      id: grant.id,
+      database: grant.database_name,
+      profile: grant.profile,
+      startsAt: new Date(grant.starts_at).toISOString(),
+      durationSeconds: Math.floor((grant.ends_at - grant.starts_at) / 1000),
+      sessions: own.length,
+      statements: own.reduce((sum, { statements }) => sum + statements, 0),
+      kinds: await countKinds(db, grant.id),
+      readable: bearsOn(grant, request, caller),
+    };
+  };
+  return {
+    lastGrants: await Promise.all(shown.map(describe)),
+    unusual: unusualIn(request, past.map(toLike)),
+  };
+}
+
+type PastRow = Awaited<ReturnType<ReturnType<typeof selectPastGrants>["execute"]>>[number];
+
+function toLike(grant: PastRow): GrantLike {
+  return {
     database: grant.database_name,
     profile: grant.profile,
     startsAt: grant.starts_at,
     durationMs: grant.ends_at - grant.starts_at,
-  });
-  return {
-    lastGrants: shown.map((grant) => {
-      const own = sessions.filter(({ grant_id }) => grant_id === grant.id);
-      return {
-        id: grant.id,
-        database: grant.database_name,
-        profile: grant.profile,
-        startsAt: new Date(grant.starts_at).toISOString(),
-        durationSeconds: Math.floor((grant.ends_at - grant.starts_at) / 1000),
-        sessions: own.length,
-        statements: own.reduce((sum, { statements }) => sum + statements, 0),
-      };
-    }),
-    unusual: unusualIn(request, past.map(toLike)),
   };
 }
 
