@@ -8,7 +8,7 @@ import { parseDuration } from "@jitdb/shared/duration";
 import { Secret } from "@jitdb/shared/secret";
 import { z } from "zod";
 import { caseOutcomes } from "../access/policies/cases.ts";
-import { isZone, weekdays } from "../access/policies/hours.ts";
+import { type HoursWindow, isLocalMoment, isZone, weekdays } from "../access/policies/hours.ts";
 import { identitySchema } from "./identity.ts";
 import { webhooksSchema } from "./webhooks.ts";
 
@@ -236,17 +236,32 @@ const approval = z.union(
 );
 export type ApprovalInput = z.infer<typeof approval>;
 
+/** Of each week, or, where `from` and `to` are dates with times, once. */
 const hoursWindow = section({
-  days: list(oneOf(weekdays), "days")
-    .min(1, "must name at least one day.")
-    .default([...weekdays]),
+  days: list(oneOf(weekdays), "days").min(1, "must name at least one day.").optional(),
   from: text.refine(
-    (value) => isTime(value) && value !== "24:00",
-    "must be a time, such as 08:00.",
+    (value) => (isTime(value) && value !== "24:00") || isLocalMoment(value),
+    "must be a time, such as 08:00, or a date with one, such as 2026-12-05 22:00.",
   ),
-  to: text.refine(isTime, "must be a time, such as 18:00."),
+  to: text.refine(
+    (value) => isTime(value) || isLocalMoment(value),
+    "must be a time, such as 18:00, or a date with one, such as 2026-12-06 04:00.",
+  ),
   zone: text.refine(isZone, "is no time zone. Write one such as Europe/Berlin or UTC."),
-});
+})
+  .refine(
+    ({ from, to }) => isTime(from) === isTime(to),
+    "must have two times of day, or two dates with times.",
+  )
+  .refine(
+    ({ days, from }) => days === undefined || isTime(from),
+    "has days, which a window of one date can't have.",
+  )
+  .refine(({ from, to }) => isTime(from) || from < to, "must end later than it begins.")
+  .transform(
+    ({ days = [...weekdays], from, to, zone }): HoursWindow =>
+      isTime(from) ? { days, from, to, zone } : { from, to, zone },
+  );
 
 function isTime(value: string): boolean {
   return /^(?:(?:[01]\d|2[0-3]):[0-5]\d|24:00)$/.test(value);

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import type { Policy } from "../../config/config.ts";
 import { Policies, type PolicyQuestion } from "../policy.ts";
 import { deadPolicies } from "./analysis/dead.ts";
-import { weekdays } from "./hours.ts";
+import { type WeeklyWindow, weekdays } from "./hours.ts";
 
 const minute = 60_000;
 const monday = Date.parse("2026-11-23T00:00:00Z");
@@ -162,7 +162,7 @@ function limits(rule: Policy, asked: PolicyQuestion): string {
     return "reason_pattern";
   }
   for (let at = asked.start; rule.hours && at < asked.start + lasts(asked, rule); at += minute) {
-    if (!rule.hours.some((window) => isOpen(window, at))) {
+    if (!rule.hours.some((window) => "days" in window && isOpen(window, at))) {
       return "hours";
     }
   }
@@ -170,7 +170,7 @@ function limits(rule: Policy, asked: PolicyQuestion): string {
 }
 
 /** Whether a window is open in this very minute, in UTC. */
-function isOpen(window: NonNullable<Policy["hours"]>[number], at: number): boolean {
+function isOpen(window: WeeklyWindow, at: number): boolean {
   const days = window.days.map((day) => weekdays.indexOf(day));
   const today = (new Date(at).getUTCDay() + 6) % 7;
   const yesterday = (today + 6) % 7;

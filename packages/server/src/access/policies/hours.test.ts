@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { describeMoment, type HoursWindow, isZone, withinHours } from "./hours.ts";
+import {
+  describeHours,
+  describeMoment,
+  type HoursWindow,
+  isLocalMoment,
+  isZone,
+  withinHours,
+} from "./hours.ts";
 
 const hour = 3_600_000;
 const office: HoursWindow = {
@@ -46,6 +53,33 @@ describe("hours", () => {
     expect(withinHours([office], at("2026-11-24T09:00:00+01:00"), 11 * hour)).toEqual({
       inside: false,
     });
+  });
+
+  test("open once, for a night of maintenance, however far ahead, and join what they touch", () => {
+    const night: HoursWindow = {
+      from: "2026-12-24 18:00",
+      to: "2026-12-25 04:00",
+      zone: "Europe/Berlin",
+    };
+    const start = at("2026-12-24T23:00:00+01:00");
+    expect(withinHours([night], start, 5 * hour)).toEqual({ inside: true, latestStart: start });
+    const opensAt = at("2026-12-24T18:00:00+01:00");
+    const asked = at("2026-11-24T09:00:00+01:00");
+    expect(withinHours([night], asked, 10 * hour)).toEqual({ inside: false, opensAt });
+    expect(withinHours([night], at("2026-12-26T09:00:00+01:00"), hour)).toEqual({ inside: false });
+    // The 24th is a Thursday.
+    expect(withinHours([office, night], at("2026-12-24T17:00:00+01:00"), 11 * hour).inside).toBe(
+      true,
+    );
+    expect(describeHours([night])).toBe("2026-12-24 18:00–2026-12-25 04:00 Europe/Berlin");
+  });
+
+  test("know which dates there are", () => {
+    expect(
+      ["2026-12-05 22:00", "2026-02-30 22:00", "2026-12-05 24:00", "2026-12-05", "22:00"].map(
+        isLocalMoment,
+      ),
+    ).toEqual([true, false, false, false, false]);
   });
 
   test("know which zones there are", () => {

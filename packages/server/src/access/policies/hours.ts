@@ -1,11 +1,13 @@
-// Hours in which grants may run: windows of the week in time zones, as stretches of epoch ms. Knows no policy.
+// Hours in which grants may run: windows of the week, and of one date, in time zones, as stretches of epoch ms. Knows no policy.
 
 import { Temporal } from "temporal-polyfill";
 
 export const weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 export type Weekday = (typeof weekdays)[number];
 
-export interface HoursWindow {
+export type HoursWindow = WeeklyWindow | DatedWindow;
+
+export interface WeeklyWindow {
   /** On which it begins. */
   readonly days: readonly Weekday[];
   /** `HH:MM`. */
@@ -13,6 +15,16 @@ export interface HoursWindow {
   /** `HH:MM` up to 24:00. Not later than `from`: on the following day. */
   readonly to: string;
   /** An IANA name, such as Europe/Berlin. */
+  readonly zone: string;
+}
+
+/** Once, such as a night of maintenance. */
+export interface DatedWindow {
+  /** `YYYY-MM-DD HH:MM`. */
+  readonly from: string;
+  /** The same form; later. */
+  readonly to: string;
+  /** An IANA name. */
   readonly zone: string;
 }
 
@@ -41,11 +53,24 @@ export function withinHours(
   return next === undefined ? { inside: false } : { inside: false, opensAt: next.from };
 }
 
-/** `mon–fri 08:00–18:00 Europe/Berlin`. */
+/** `mon, fri 08:00–18:00 Europe/Berlin; 2026-12-05 22:00–2026-12-06 04:00 Europe/Berlin`. */
 export function describeHours(windows: readonly HoursWindow[]): string {
   return windows
-    .map(({ days, from, to, zone }) => `${days.join(", ")} ${from}–${to} ${zone}`)
+    .map((window) => {
+      const days = "days" in window ? `${window.days.join(", ")} ` : "";
+      return `${days}${window.from}–${window.to} ${window.zone}`;
+    })
     .join("; ");
+}
+
+/** Whether it is a date and a time of the form of a {@link DatedWindow}; `2026-02-30 08:00` is none. */
+export function isLocalMoment(value: string): boolean {
+  try {
+    return /^\d{4}-\d\d-\d\d \d\d:\d\d$/.test(value) && toLocal(value).second === 0;
+  } catch {
+    // Temporal throws a RangeError for a date that there is none of: that is the answer.
+    return false;
+  }
 }
 
 /** A moment as people in a window's zone read it. */
@@ -86,6 +111,12 @@ function stretchesAround(windows: readonly HoursWindow[], at: number, days: numb
 }
 
 function stretchesOf(window: HoursWindow, at: number, days: number): Stretch[] {
+  if (!("days" in window)) {
+    const [from, to] = [window.from, window.to].map(
+      (moment) => toLocal(moment).toZonedDateTime(window.zone).epochMilliseconds,
+    );
+    return from !== undefined && to !== undefined && to > from ? [{ from, to }] : [];
+  }
   const today = Temporal.Instant.fromEpochMilliseconds(at)
     .toZonedDateTimeISO(window.zone)
     .toPlainDate();
@@ -103,6 +134,10 @@ function stretchesOf(window: HoursWindow, at: number, days: number): Stretch[] {
       return to > from ? [{ from, to }] : [];
     },
   );
+}
+
+function toLocal(moment: string): Temporal.PlainDateTime {
+  return Temporal.PlainDateTime.from(moment.replace(" ", "T"));
 }
 
 function epochMs(date: Temporal.PlainDate, time: string, zone: string): number {
