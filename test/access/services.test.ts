@@ -9,14 +9,14 @@ import { AccessRig, Client } from "./rig.ts";
 
 const policies = `
   - name: nightly-reads
-    who: { people: [nightly] }
+    who: { services: [nightly] }
     profiles: [read-only]
     maxDuration: 10m
     approval: automatic
     reason: { pattern: "^job " }
     perDay: { grants: 2 }
   - name: nightly-writes
-    who: { people: [nightly] }
+    who: { services: [nightly] }
     profiles: [read-write]
     maxDuration: 10m
     approval: { groups: [dba] }

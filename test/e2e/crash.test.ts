@@ -133,7 +133,7 @@ function expectPlaces({ killedAt }: Killer, texts: readonly string[]): void {
 
 test.each(["asked", "answered"] as const)(
   "a server that is killed whenever a statement is %s leaves a grant usable, and nothing behind (invariant 31)",
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async (moment) => {
     const grantsBefore = (await company.journal()).of("request.granted").length;
     const making = new Killer(moment);
@@ -182,7 +182,7 @@ test.each(["asked", "answered"] as const)(
 );
 
 test("twenty crashes at random moments leave no role, no late session and no statement without its record (invariants 20, 31)", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const report = await crashAtRandom(company, [company.alice, company.bob], {
     kills: 20,

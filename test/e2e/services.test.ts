@@ -17,13 +17,13 @@ const script = join(import.meta.dirname, "..", "..", "examples", "ci.sh");
 
 const policies = `
   - name: nightly-reads
-    who: { people: [nightly] }
+    who: { services: [nightly] }
     databases: [prod-orders]
     profiles: [read-only]
     maxDuration: 10m
     approval: automatic
   - name: migrations
-    who: { people: [ci-migrations] }
+    who: { services: [ci-migrations] }
     databases: [prod-orders]
     profiles: [read-write]
     maxDuration: 10m
