@@ -53,6 +53,15 @@ async function granted(): Promise<GrantView> {
   return await alice.grant(body.grantId ?? "");
 }
 
+test("a decision needs no body where it has nothing to say", async () => {
+  const { id } = await alice.ask();
+  const { body } = await bob.call<RequestView>("POST", `/requests/${id}/approve`, null);
+  expect(body.state).toBe("approved");
+  expect((await alice.call("POST", `/grants/${body.grantId}/revoke`, null)).status).toBe(200);
+  const { id: other } = await alice.ask();
+  expect((await bob.call("POST", `/requests/${other}/deny`, null)).status).toBe(200);
+});
+
 describe("a double click", () => {
   test("asks once, and approves, denies, withdraws and revokes once", async () => {
     const [first, second] = await Promise.all([alice.ask(), alice.ask()]);

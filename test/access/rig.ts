@@ -61,19 +61,20 @@ export class Client {
   async call<Body = unknown>(
     method: "GET" | "POST",
     path: string,
-    body: object = {},
+    body: object | null = {},
   ): Promise<Answer<Body>> {
     const url = new URL(`/api/v1${path}`, this.#url);
     const { access_token: token } = this.#tokens;
     const dpop = this.device.proof(method, url.origin + url.pathname, token);
+    const sends = method === "POST" && body !== null;
     const response = await fetch(url, {
       method,
       headers: {
         authorization: `DPoP ${token}`,
         dpop,
-        ...(method === "POST" && { "content-type": "application/json" }),
+        ...(sends && { "content-type": "application/json" }),
       },
-      ...(method === "POST" && { body: JSON.stringify(body) }),
+      ...(sends && { body: JSON.stringify(body) }),
     });
     return { status: response.status, body: (await response.json()) as Body };
   }

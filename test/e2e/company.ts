@@ -72,21 +72,33 @@ export class Door {
   }
 }
 
+/** From an empty folder to two people who are logged in, in milliseconds. */
+const usualFoundingMs = 6000;
+
 export class Company {
   readonly installation: Installation;
   readonly alice: Person;
   readonly bob: Person;
   readonly #children = new Set<Child>();
+  /** How much longer the founding took than on a machine that has nothing else to do. */
+  readonly #slowness: number;
 
-  private constructor(installation: Installation, alice: Person, bob: Person) {
+  private constructor(installation: Installation, alice: Person, bob: Person, foundedInMs: number) {
     this.installation = installation;
     this.alice = alice;
     this.bob = bob;
+    this.#slowness = Math.max(1, foundedInMs / usualFoundingMs);
+  }
+
+  /** So many seconds, or more on a slow machine: for grants in whose time a test has something to do. */
+  seconds(least: number): number {
+    return Math.ceil(least * this.#slowness);
   }
 
   /** By default alice gets both profiles at once. Whoever founds it calls `close` on every path. */
   static async found(options: CompanyOptions = {}): Promise<Company> {
     const { prepare, isAliceConfirmed: confirmed = true, ...others } = options;
+    const beganAt = Date.now();
     const installation = await createInstallation({
       postgres: "system",
       policies: automaticPolicies,
@@ -99,7 +111,7 @@ export class Company {
         installation.addLoggedIn("alice", ["developers"], { confirmed }),
         installation.addLoggedIn("bob", ["admins", "developers"]),
       ]);
-      return new Company(installation, alice, bob);
+      return new Company(installation, alice, bob, Date.now() - beganAt);
     } catch (error) {
       await installation.stop();
       throw error;

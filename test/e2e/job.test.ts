@@ -53,9 +53,10 @@ async function requestView(person: Person, id: string): Promise<RequestView | un
 
 describe("access", () => {
   test("is asked for, approved in another terminal, used, and gone when its time is over", async () => {
-    const { child, id } = await ask(company.alice, "read-write", "4s");
+    const time = `${company.seconds(4)}s`;
+    const { child, id } = await ask(company.alice, "read-write", time);
     const { stderr } = await company.bob.run(["approve", id, "--comment", "go ahead"]);
-    expect(stderr).toContain("alice asks for prod-orders (read-write) for 4s.");
+    expect(stderr).toContain(`alice asks for prod-orders (read-write) for ${time}.`);
     expect(stderr).toContain("reason: order 17 is stuck");
     expect(await child).toMatchObject({ exitCode: 0 });
     const door = await company.connect();

@@ -23,7 +23,7 @@ const warnings: (string | undefined)[] = [];
 /** Two sessions, one at rest and one in a transaction; over when the latter has committed behind the end. */
 beforeAll(async () => {
   company = await Company.found({ policies });
-  door = await company.open("10s");
+  door = await company.open(`${company.seconds(10)}s`);
   const [working, resting] = [await door.client(), await door.client()];
   for (const [name, client] of Object.entries({ working, resting })) {
     client.on("error", (error) => {

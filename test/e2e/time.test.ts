@@ -41,7 +41,8 @@ async function live(): Promise<GrantView | undefined> {
 }
 
 test("the user of a grant that begins later is made at its start, and only then is there a way in", async () => {
-  const startsAt = new Date(Math.ceil(Date.now() / 1000) * 1000 + 6000).toISOString();
+  const aheadMs = company.seconds(6) * 1000;
+  const startsAt = new Date(Math.ceil(Date.now() / 1000) * 1000 + aheadMs).toISOString();
   const at = startsAt.replace(".000", "");
   const argv = ["request", "prod-orders", "--for", "10m", "--profile", "read-only", "--at", at];
   await company.alice.expect([...argv, "--no-wait"]);
@@ -64,7 +65,7 @@ test("the user of a grant that begins later is made at its start, and only then 
 });
 
 test("an open session outlives the end that was moved, and a second time is refused by the rule's name", async () => {
-  const door: Door = await company.open("10s");
+  const door: Door = await company.open(`${company.seconds(10)}s`);
   const client = await door.client();
   await company.alice.expect(["extend", "prod-orders", "--by", "5m"]);
   const again = await company.alice.run(["extend", "prod-orders", "--by", "5m"]);

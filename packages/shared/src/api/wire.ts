@@ -33,6 +33,11 @@ export const sentence = z
     "one line without control characters",
   );
 
+/** A body that may be left out altogether: then it counts as an empty one. */
+export function optionalBody<Body extends z.ZodType>(body: Body) {
+  return z.preprocess((given) => given ?? {}, body);
+}
+
 export const page = z.object({
   limit: z.coerce.number().int().min(1).max(500).default(50),
   /** Opaque; the answer's `next` of the page before. */

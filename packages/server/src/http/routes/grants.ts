@@ -10,6 +10,7 @@ import {
   revokeInput,
 } from "@jitdb/shared/api/access";
 import { grantDetail, signInput } from "@jitdb/shared/api/traces";
+import { optionalBody } from "@jitdb/shared/api/wire";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
@@ -49,7 +50,7 @@ export function grantRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "ac
 
   app.post(
     "/grants/:id/revoke",
-    { schema: { params: byId, body: revokeInput.prefault({}), response: answer } },
+    { schema: { params: byId, body: optionalBody(revokeInput), response: answer } },
     (request) => access.revoke(callerOf(request), request.params.id, request.body.reason),
   );
 
@@ -70,7 +71,7 @@ export function grantRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "ac
 
   app.post(
     "/grants/:id/review",
-    { schema: { params: byId, body: reviewInput.prefault({}), response: answer } },
+    { schema: { params: byId, body: optionalBody(reviewInput), response: answer } },
     (request) => access.review(callerOf(request), request.params.id, request.body.comment),
   );
 }

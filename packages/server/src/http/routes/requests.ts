@@ -11,6 +11,7 @@ import {
   requestView,
 } from "@jitdb/shared/api/access";
 import { requestPreview } from "@jitdb/shared/api/previews";
+import { optionalBody } from "@jitdb/shared/api/wire";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { z } from "zod";
@@ -60,7 +61,7 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
 
   app.post(
     "/requests/:id/approve",
-    { schema: { params: byId, body: approveInput.prefault({}), response: answer } },
+    { schema: { params: byId, body: optionalBody(approveInput), response: answer } },
     async (request) => {
       const { durationSeconds, ...approval } = request.body;
       const durationMs = durationSeconds === undefined ? undefined : durationSeconds * 1000;
@@ -73,7 +74,7 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
 
   app.post(
     "/requests/:id/deny",
-    { schema: { params: byId, body: denyInput.prefault({}), response: answer } },
+    { schema: { params: byId, body: optionalBody(denyInput), response: answer } },
     (request) => access.deny(callerOf(request), request.params.id, request.body.reason),
   );
 
