@@ -36,7 +36,7 @@ const limits = {
   longestLifeMs: 3000,
   /** The promise is a second; this machine has two cores and starts a server each second. */
   graceMs: 2000,
-  grant: "4s",
+  grantSeconds: 4,
   lookMs: 100,
   retryMs: 50,
 } as const;
@@ -59,7 +59,7 @@ export async function crashAtRandom(
   const work = [...people.map((person) => run.work(person)), run.watch()];
   for (let kill = 0; kill < kills; kill++) {
     // Squared: more often while a server starts up than later.
-    await delay(random() ** 2 * limits.longestLifeMs);
+    await delay(random() ** 2 * company.seconds(limits.longestLifeMs));
     await run.crash();
   }
   run.stop();
@@ -114,7 +114,8 @@ class Run {
 
   async #enter(person: Person): Promise<Door | undefined> {
     try {
-      await this.#company.grant(limits.grant, "read-write", person);
+      const time = `${this.#company.seconds(limits.grantSeconds)}s`;
+      await this.#company.grant(time, "read-write", person);
       return await this.#company.connect([], person);
     } catch {
       // The server died under it. A grant that came of it ends by itself.

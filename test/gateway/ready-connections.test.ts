@@ -15,6 +15,8 @@ describe("a connection that was made ahead", () => {
   let accepted: Socket[];
   /** Closes the first one as soon as something is said on it. */
   let isFirstLost: boolean;
+  /** Answers nothing on the first one, as a network does that has forgotten it. */
+  let isFirstSilent: boolean;
 
   beforeAll(async () => {
     postgres = await startPostgres({ version: "system" });
@@ -23,11 +25,16 @@ describe("a connection that was made ahead", () => {
   beforeEach(async () => {
     accepted = [];
     isFirstLost = false;
+    isFirstSilent = false;
     door = createServer((socket) => {
       const index = accepted.push(socket) - 1;
       socket.on("error", () => undefined);
       if (isFirstLost && index === 0) {
         socket.once("data", () => socket.destroy());
+        return;
+      }
+      if (isFirstSilent && index === 0) {
+        socket.resume();
         return;
       }
       const server = connect(postgres.port, postgres.host);
@@ -73,6 +80,16 @@ describe("a connection that was made ahead", () => {
     await agent.close();
     await closed;
     expect(socket.bytesRead).toBe(0);
+  });
+
+  test("that the network has lost without a word costs a client two seconds, and not its login", async () => {
+    isFirstSilent = true;
+    const grant = await rig.grant("alice");
+    const { agent } = await ahead();
+    const client = await WireClient.open(agent, grant);
+    expect((await client.query("select 'here'")).rows).toEqual([["here"]]);
+    expect(accepted[0]?.bytesRead).toBeGreaterThan(0);
+    expect(accepted.length).toBeGreaterThan(1);
   });
 
   test("that the database has left is no client's trouble", async () => {

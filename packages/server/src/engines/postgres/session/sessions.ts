@@ -24,6 +24,8 @@ import { readStartUp, type StartUp } from "./start-up.ts";
 
 /** From the first packet to ReadyForQuery. */
 const loginDeadlineMs = 10_000;
+/** Of that, over a connection that was made ahead. */
+const readyLoginMs = 2000;
 
 export class PostgresSessions implements Sessions {
   readonly #ports: SessionPorts;
@@ -92,14 +94,18 @@ export class PostgresSessions implements Sessions {
     this.#ready.keep(expected);
   }
 
-  /** The server may have left a connection that was ready a moment ago: then it is tried once more over a fresh one. */
+  /**
+   * A connection that was ready a moment ago may be lost, with or without a word of the network: then the login begins once more over a
+   * fresh one.
+   */
   async #logIn(login: Login): Promise<LoggedIn> {
     const ready = await this.#ready.take(login.database);
     if (ready === undefined) {
       return await logIn(login);
     }
     try {
-      return await logIn(login, ready);
+      const patience = AbortSignal.timeout(readyLoginMs);
+      return await logIn({ ...login, signal: AbortSignal.any([login.signal, patience]) }, ready);
     } catch (error) {
       const isLost = error instanceof JitdbError && error.code === "database.unavailable";
       if (!isLost || login.signal.aborted) {
