@@ -8,7 +8,7 @@ import type { Secret } from "@jitdb/shared/secret";
 import type { OpenMap } from "@jitdb/shared/tunnel/maps";
 import { authorizeOpen, type Grant } from "../../access/authorize.ts";
 import { endedError } from "../../access/grants/grant.ts";
-import type { Subject } from "../../audit/record.ts";
+import type { SessionEnd, Subject } from "../../audit/record.ts";
 import type { DatabaseConfig } from "../../config/config.ts";
 import type { Deadline, Session, SessionSummary, Sessions, Warning } from "../../engines/engine.ts";
 import type { Caller } from "../../identity/caller.ts";
@@ -125,8 +125,7 @@ export class SessionOpener {
     try {
       journal.record(event);
     } catch (error) {
-      session.abandon("audit_unavailable");
-      await session.closed;
+      await leave(session, "audit_unavailable");
       throw error;
     }
     const opened = toLive(place, grant, user, session, clock.now());
@@ -184,11 +183,11 @@ export class SessionOpener {
       // The database works on both at the same time. SECURITY: the session reads nothing of the client's yet (invariant 32).
       await user.proven;
     } catch (error) {
-      await leave(session);
+      await leave(session, "client_closed");
       throw error;
     }
     if (place.ended.aborted || stream.departed.aborted) {
-      await leave(session);
+      await leave(session, "client_closed");
       place.ended.throwIfAborted();
       throw departed();
     }
@@ -265,8 +264,8 @@ export class SessionOpener {
 }
 
 /** Of a session that was never opened. */
-async function leave(session: Session): Promise<void> {
-  session.abandon("client_closed");
+async function leave(session: Session, end: SessionEnd): Promise<void> {
+  session.abandon(end);
   await session.closed;
 }
 
