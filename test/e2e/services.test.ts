@@ -2,9 +2,10 @@
 
 import { generateKeyPairSync, type KeyObject, randomUUID, sign } from "node:crypto";
 import { once } from "node:events";
-import { appendFile, chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RequestView } from "@jitdb/shared/api/access";
 import { execa } from "execa";
@@ -39,6 +40,7 @@ const heard: { readonly type: string; readonly data: Readonly<Record<string, unk
 let receiver: Server;
 let issuer: Server;
 let issuerUrl: string;
+let secrets: string | undefined;
 let company: Company;
 beforeAll(async () => {
   issuer = createServer((request, response) => {
@@ -55,22 +57,24 @@ beforeAll(async () => {
   });
   receiver.listen(0, "127.0.0.1");
   await once(receiver, "listening");
+  secrets = await mkdtemp(join(tmpdir(), "jitdb-"));
+  const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
+  await writeFile(join(secrets, "hook"), secret, { mode: 0o600 });
   company = await Company.found({
     policies,
-    async prepare({ serverFolder }) {
-      const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
-      await writeFile(join(serverFolder, "hook"), secret, { mode: 0o600 });
-      await appendFile(join(serverFolder, "jitdb.yaml"), identity());
-    },
+    sections: sections(),
   });
 });
 afterAll(async () => {
   await company?.close();
   issuer?.close();
   receiver?.close();
+  if (secrets !== undefined) {
+    await rm(secrets, { recursive: true });
+  }
 });
 
-function identity(): string {
+function sections(): string {
   const { kty, crv, x, y } = own.publicKey.export({ format: "jwk" });
   return `
 identity:
@@ -85,7 +89,7 @@ identity:
 webhooks:
   chat:
     url: http://127.0.0.1:${(receiver.address() as AddressInfo).port}/
-    secret: \${file:hook}
+    secret: \${file:${secrets}/hook}
     events: [session.*]
 `;
 }

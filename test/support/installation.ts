@@ -27,6 +27,8 @@ export interface InstallationOptions {
   readonly postgresSettings?: Readonly<Record<string, string>>;
   /** YAML of the `policies:` list; default: read-only automatically for developers, read-write by one of the DBAs. */
   readonly policies?: string;
+  /** Further sections of jitdb.yaml, such as `identity:`; policies may speak of what is in them. */
+  readonly sections?: string;
   /** Default: `approval`. */
   readonly confirmDevices?: "approval" | "loopback";
 }
@@ -317,7 +319,10 @@ async function configure(installation: Installation, options: InstallationOption
     .slice(0, written.indexOf("# A database, its admin role"))
     .replace("confirm: approval", `confirm: ${options.confirmDevices ?? "approval"}`);
   const policies = options.policies ?? defaultPolicies;
-  await writeFile(file, `${head}${ordersConfig(postgres)}policies:${policies}`);
+  await writeFile(
+    file,
+    `${head}${ordersConfig(postgres)}policies:${policies}${options.sections ?? ""}`,
+  );
 }
 
 /** The DBA's part: runs what `database sql` prints, and gives the admin role its password as psql's \password would. */

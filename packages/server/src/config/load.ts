@@ -137,7 +137,7 @@ function readSections(
   const policyInputs = readPolicies(document, sections["policies"]);
   const outlines = outlinePolicies(sections["policies"]);
   checkTogether(document, databaseInputs, outlines);
-  checkServices(document, root?.identity.services ?? {}, outlines);
+  checkServices(document, outlineServices(sections["identity"]), outlines);
   const config = root && assemble(document, folder, root, databaseInputs, policyInputs);
   const places = outlines.map(({ name }, index) => {
     return [name, document.place(["policies", index])] as const;
@@ -292,6 +292,12 @@ function readPolicies(
 /** What policies refer to, also of those that are wrong elsewhere. */
 function outlinePolicies(value: unknown): readonly PolicyOutline[] {
   return Array.isArray(value) ? value.map((item) => policyOutline.parse(item)) : [];
+}
+
+/** Their names, also where something else of the file is wrong. */
+function outlineServices(identity: unknown): Readonly<Record<string, unknown>> {
+  const services = isRecord(identity) ? identity["services"] : undefined;
+  return isRecord(services) ? services : {};
 }
 
 function toTunnel({ ping, silence, park, parkBusy }: RootInput["tunnel"]): TunnelConfig {

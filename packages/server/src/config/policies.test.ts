@@ -51,6 +51,16 @@ test.each([
     ],
   ],
   [
+    "a service that is there, beside something that can't be read",
+    sound
+      .replace("who: {groups: [developers]}", "who: {services: [nightly]}")
+      .replace(
+        "databases:",
+        "identity: {services: {nightly: {keys: [{kty: OKP, crv: Ed25519, x: AA}]}}}\ntunnel: {ping: soon}\ndatabases:",
+      ),
+    [expect.stringContaining("tunnel.ping")],
+  ],
+  [
     "a condition that loops over more than is good for the server",
     `${sound}    when: groups.all(a, groups.all(b, groups.all(c, a != b)))\n`,
     [
