@@ -31,7 +31,8 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
     format: "esm",
     platform: "node",
     target: "node22",
-    // Development dependencies are bundled: kysely is hundreds of small files, which take longer to find than to run.
+    // Development dependencies are bundled: kysely and, for `jitdb`, zod are a hundred small files and more, which take longer
+    // to find than to run.
     external: [...Object.keys(dependencies), ...Object.keys(optionalDependencies)],
     define: { JITDB_VERSION: JSON.stringify(version) },
     logLevel: "error",
