@@ -17,7 +17,7 @@ import { missingLine } from "./paths/tools.ts";
 import { createPlace } from "./place.ts";
 import { describeRun, publish } from "./publish.ts";
 import { type MeasureRounds, reached, toGoalTable, toTable } from "./report.ts";
-import { runMeasure } from "./run.ts";
+import { runMeasure, warmUp } from "./run.ts";
 
 const scales: Readonly<Record<"full" | "quick", Scale>> = {
   full: { rounds: 5, seconds: 5, rows: 2_000_000 },
@@ -61,6 +61,7 @@ async function benchAll(): Promise<void> {
   if (near.length > 0) {
     const place = await createPlace(scale, "127.0.0.1", [], say);
     try {
+      await warmUp(place.site, place.paths, scale);
       for (const measure of near) {
         const rounds = await runMeasure(measure, place.site, place.paths, scale);
         say(toTable(rounds));
@@ -128,6 +129,7 @@ async function benchFarEnd(far: readonly string[]): Promise<MeasureRounds[]> {
     process.stderr.write(`${text}\n`),
   );
   try {
+    await warmUp(place.site, place.paths, scale);
     const measures: MeasureRounds[] = [];
     for (const measure of chosen(farMeasures, "50 ms: ")) {
       const rounds = await runMeasure(measure, place.site, place.paths, scale);

@@ -1,9 +1,26 @@
 // One interleaved run: in every round each path has its turn, forwards and backwards by turns.
 
+import { runConnects } from "./measures/connects.ts";
 import type { Measure, Result, Scale } from "./measures/measure.ts";
+import { runPgbench } from "./measures/pgbench.ts";
 import { cpuSeconds, type Path } from "./paths/path.ts";
 import type { MeasureRounds } from "./report.ts";
 import type { Site } from "./site.ts";
+
+/** Of each kind of work. */
+const warmUpSeconds = 3;
+
+/**
+ * Lets every path carry queries and connections for a while. They are programs that run for days: what counts is not their first
+ * second, in which nothing of their code is compiled.
+ */
+export async function warmUp(site: Site, paths: readonly Path[], scale: Scale): Promise<void> {
+  for (const path of paths) {
+    const turn = { site, path, scale };
+    await runPgbench(turn, 16, "simple", warmUpSeconds);
+    await runConnects(turn, 16, warmUpSeconds);
+  }
+}
 
 export async function runMeasure(
   measure: Measure,

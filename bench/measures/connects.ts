@@ -3,20 +3,27 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runFar } from "../site.ts";
-import type { Measure } from "./measure.ts";
+import type { Measure, Result, Turn } from "./measure.ts";
+
+/** So many clients, each of which connects, asks once and leaves, again and again. */
+export async function runConnects(
+  { site, path }: Turn,
+  clients: number,
+  seconds: number,
+): Promise<Result> {
+  const file = join(site.folder, "one.sql");
+  await writeFile(file, "SELECT 1;\n");
+  const load = ["-n", "-C", "-f", file, "-c", String(clients), "-T", String(seconds)];
+  const { stdout } = await runFar(site.far, ["pgbench", ...load], path.environment);
+  return {
+    value: Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1]),
+    units: Number(/actually processed: (\d+)/.exec(stdout)?.[1]),
+  };
+}
 
 export const connectMeasure: Measure = {
   name: "connects",
   unit: "1/s",
   per: "transaction",
-  async run({ site, path, scale }) {
-    const file = join(site.folder, "one.sql");
-    await writeFile(file, "SELECT 1;\n");
-    const load = ["-n", "-C", "-f", file, "-c", "1", "-T", String(scale.seconds)];
-    const { stdout } = await runFar(site.far, ["pgbench", ...load], path.environment);
-    return {
-      value: Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1]),
-      units: Number(/actually processed: (\d+)/.exec(stdout)?.[1]),
-    };
-  },
+  run: (turn) => runConnects(turn, 1, turn.scale.seconds),
 };
