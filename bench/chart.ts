@@ -12,11 +12,13 @@ const mostRatio = 1.6;
 const colours: Readonly<Record<string, string>> = {
   ssh: "#8a8f98",
   pgbouncer: "#c3a26b",
+  bare: "#b9d0ee",
   jitdb: "#2f6fde",
 };
 const names: Readonly<Record<string, string>> = {
   ssh: "ssh -L",
   pgbouncer: "PgBouncer",
+  bare: "bare Node",
   jitdb: "jitdb",
 };
 

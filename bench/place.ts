@@ -9,6 +9,7 @@ import { createInstallation, type Installation } from "../test/support/installat
 import { type Forwarder, startForwarder } from "./far/forwarder.ts";
 import { rowBytes } from "./measures/copy.ts";
 import type { Scale } from "./measures/measure.ts";
+import { startBare } from "./paths/bare.ts";
 import { startJitdb } from "./paths/jitdb.ts";
 import type { Path } from "./paths/path.ts";
 import { startPgbouncer } from "./paths/pgbouncer.ts";
@@ -94,6 +95,7 @@ export async function createPlace(
     await add("ssh -L", ["ssh", "sshd", "ssh-keygen"], () => startSsh(site));
     if (far.length === 0) {
       await add("PgBouncer", ["pgbouncer"], () => startPgbouncer(site));
+      await add("a bare relay", ["openssl"], () => startBare(site));
     }
     await add("jitdb", ["openssl"], () => startJitdb(site, installation));
     await installation.asSuperuser(grantAll);

@@ -63,13 +63,13 @@ export function toRatioTable({ date, machine, scale, measures }: PublishedRun): 
         const verdict = goal.verdict === "missed" ? "**missed**" : goal.verdict;
         return `${goal.ratio.toFixed(2)} of ${goal.against} (${sign} ${goal.floor}): ${verdict}`;
       });
-    return `| ${measure} | ${short("ssh")} | ${short("pgbouncer")} | ${short("jitdb")}${spread} | ${verdicts.join("; ")} |`;
+    return `| ${measure} | ${short("ssh")} | ${short("pgbouncer")} | ${short("bare")} | ${short("jitdb")}${spread} | ${verdicts.join("; ")} |`;
   });
   return [
     `${date}, ${machine}, ${scale}.`,
     "",
-    "| measure | `ssh -L` | PgBouncer | jitdb | floors |",
-    "|---|---|---|---|---|",
+    "| measure | `ssh -L` | PgBouncer | bare Node | jitdb | floors |",
+    "|---|---|---|---|---|---|",
     ...rows,
     "",
     "![Ratios to a direct connection](performance.svg)",

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openJournal } from "../../packages/server/src/audit/journal.ts";
+import { QueryIntent } from "../../packages/server/src/audit/ordered.ts";
 import { Masker } from "../../packages/server/src/audit/statements/masker.ts";
 import { Observer } from "../../packages/server/src/engines/postgres/observer/observer.ts";
 import { systemPorts } from "../../packages/server/src/system.ts";
@@ -184,7 +185,7 @@ function record(): Prepared {
   return {
     run(count) {
       for (let index = 0; index < count; index += 1) {
-        journal.record({ kind: "session.refused", ...subject, code: "limit.reached", reason: "" });
+        journal.record(new QueryIntent(subject, "ses_bench.1", statement, undefined, "UTF8"));
       }
     },
     close() {

@@ -5,10 +5,11 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
-import { canonicalJson } from "./journal/canonical.ts";
+import { canonicalJson, orderedJson } from "./journal/canonical.ts";
 import { hashLine } from "./journal/chain.ts";
 import { type Recovered, recentOutboxRows, recoverJournal } from "./journal/recovery.ts";
 import { type SegmentFiles, segmentFiles, segmentName } from "./journal/segment.ts";
+import { OrderedRecord } from "./ordered.ts";
 import type { AuditEvent } from "./record.ts";
 
 /** `write` survives a killed process; `fsync` survives a power loss. */
@@ -22,7 +23,8 @@ export interface Journal {
   /** Whether the last flush failed. A later one that works clears it. */
   readonly failed: boolean;
   /**
-   * Gives the event its place in the chain and keeps it for the next flush (a full buffer flushes by itself).
+   * Gives the event its place in the chain and keeps it for the next flush (a full buffer flushes by itself). An ordered record is the
+   * journal's from then on.
    * @returns the record's number
    * @throws JitdbError `audit.unavailable` when the buffer is full and can't be written: the event is not kept
    */
@@ -197,7 +199,7 @@ class FileJournal implements Journal {
 
   #chain(event: AuditEvent): number {
     const seq = this.#seq + 1;
-    const line = canonicalJson({ ...event, seq, at: this.#now(), prev: this.#prev });
+    const line = this.#line(event, seq);
     this.#seq = seq;
     this.#prev = hashLine(line);
     if (event.outbox !== undefined) {
@@ -206,6 +208,15 @@ class FileJournal implements Journal {
     this.#buffer.push(line, "\n");
     this.#buffered += line.length;
     return seq;
+  }
+
+  #line(event: AuditEvent, seq: number): string {
+    const at = this.#now();
+    const prev = this.#prev;
+    if (event instanceof OrderedRecord) {
+      return orderedJson(Object.assign(event, { at, prev, seq }));
+    }
+    return canonicalJson({ ...event, seq, at, prev });
   }
 
   #rememberOutbox(row: string): void {

@@ -394,13 +394,13 @@ export interface AuditFields {
     readonly statement: string;
     readonly result: StatementResult;
     /** Which result of a Query with several statements, from 0. */
-    readonly index?: number;
+    readonly index?: number | undefined;
     /** Which candidate of the intent it was; absent where that can't be known. */
-    readonly parse?: string | null;
-    readonly bind?: string;
-    readonly tag?: string;
+    readonly parse?: string | null | undefined;
+    readonly bind?: string | undefined;
+    readonly tag?: string | undefined;
     /** As the tag says; of a result without a tag that counts, the rows that were sent. */
-    readonly rows?: number;
+    readonly rows?: number | undefined;
     /** Why the session ended, if that is what ended the statement. */
     readonly endedBy?: SessionEnd | undefined;
     /** COPY data from the client. */
@@ -408,9 +408,9 @@ export interface AuditFields {
     /** Rows, COPY data and function results to the client. */
     readonly bytesOut: number;
     readonly durationMs: number;
-    readonly sqlstate?: string;
+    readonly sqlstate?: string | undefined;
     /** What the server said after it: no transaction, in one, in a failed one. */
-    readonly transaction?: "idle" | "transaction" | "failed";
+    readonly transaction?: "idle" | "transaction" | "failed" | undefined;
   };
 
   /** A receiver did not take a message for so long that it was given up. */

@@ -11,7 +11,10 @@ export interface JournalLine {
 }
 
 const newline = 0x0a;
-const pieceBytes = 256 * 1024;
+/** Memory to read into; more is taken for a line that does not fit. */
+const memoryBytes = 256 * 1024;
+/** What is left of it where it pays to read on. */
+const leastRoomBytes = 32 * 1024;
 
 /** Goes on where the last call of `read` stopped. One call at a time. */
 export class JournalReader {
@@ -20,7 +23,11 @@ export class JournalReader {
   #segment: string | undefined;
   #file: FileHandle | undefined;
   #position = 0;
-  #rest: Buffer = Buffer.alloc(0);
+  /** Used over and over: the server reads its own journal twenty times a second. */
+  #memory = Buffer.allocUnsafeSlow(memoryBytes);
+  /** What was read and not given yet stands between these two. */
+  #start = 0;
+  #end = 0;
 
   /** @param afterSeq the first record to report has a higher number */
   constructor(folder: string, afterSeq = 0) {
@@ -33,6 +40,7 @@ export class JournalReader {
    */
   async read(maxBytes = 1024 * 1024, untilSeq = Number.POSITIVE_INFINITY): Promise<JournalLine[]> {
     const lines: JournalLine[] = [];
+    this.#moveRest();
     for (let bytes = 0; bytes < maxBytes; ) {
       const line = this.#takeLine(untilSeq);
       if (line !== undefined) {
@@ -51,19 +59,50 @@ export class JournalReader {
   }
 
   #takeLine(untilSeq: number): JournalLine | undefined {
-    for (let end = this.#rest.indexOf(newline); end !== -1; end = this.#rest.indexOf(newline)) {
-      const line = this.#rest.subarray(0, end);
+    for (let end = this.#lineEnd(); end !== -1; end = this.#lineEnd()) {
+      const line = this.#memory.subarray(this.#start, end);
       const seq = seqOf(line) ?? this.#nextSeq;
       if (seq > untilSeq) {
         return undefined;
       }
-      this.#rest = this.#rest.subarray(end + 1);
+      this.#start = end + 1;
       if (seq >= this.#nextSeq) {
         this.#nextSeq = seq + 1;
         return { seq, line };
       }
     }
     return undefined;
+  }
+
+  #lineEnd(): number {
+    const end = this.#memory.indexOf(newline, this.#start);
+    return end < this.#end ? end : -1;
+  }
+
+  /** The lines of the last call are over: what is behind them comes to the beginning. */
+  #moveRest(): void {
+    const rest = this.#memory.subarray(this.#start, this.#end);
+    const fits = rest.length * 2 <= memoryBytes;
+    const target =
+      fits && this.#memory.length > memoryBytes
+        ? Buffer.allocUnsafeSlow(memoryBytes)
+        : this.#memory;
+    this.#keep(rest, target);
+  }
+
+  /** Lines of this call may stand in the memory that is full, which is left to them. */
+  #makeRoom(): void {
+    if (this.#memory.length - this.#end < leastRoomBytes) {
+      const rest = this.#memory.subarray(this.#start, this.#end);
+      this.#keep(rest, Buffer.allocUnsafeSlow(Math.max(memoryBytes, 2 * rest.length)));
+    }
+  }
+
+  #keep(rest: Buffer, memory: Buffer<ArrayBuffer>): void {
+    memory.set(rest);
+    this.#memory = memory;
+    this.#start = 0;
+    this.#end = rest.length;
   }
 
   /** @returns whether more bytes are there */
@@ -74,11 +113,12 @@ export class JournalReader {
     if (file === undefined) {
       return false;
     }
-    const piece = Buffer.allocUnsafe(pieceBytes);
-    const { bytesRead } = await file.read(piece, 0, piece.length, this.#position);
+    this.#makeRoom();
+    const room = this.#memory.length - this.#end;
+    const { bytesRead } = await file.read(this.#memory, this.#end, room, this.#position);
     if (bytesRead > 0) {
       this.#position += bytesRead;
-      this.#rest = Buffer.concat([this.#rest, piece.subarray(0, bytesRead)]);
+      this.#end += bytesRead;
       return true;
     }
     return following !== undefined && this.#segment !== following
@@ -94,7 +134,8 @@ export class JournalReader {
     this.#file = await open(join(this.#folder, name), "r");
     this.#segment = name;
     this.#position = 0;
-    this.#rest = Buffer.alloc(0);
+    // Without a newline at its end: a write that a crash cut off.
+    this.#start = this.#end;
     return this.#file;
   }
 

@@ -124,9 +124,8 @@ export class AuditShipper {
   }
 
   async #insert(lines: readonly JournalLine[]): Promise<void> {
-    const records = `[${lines.map(({ line }) => line.toString("utf8")).join(",")}]`;
     await this.#store.db.executeQuery(
-      CompiledQuery.raw(insertRecords, [this.#journal.id, records]),
+      CompiledQuery.raw(insertRecords, [this.#journal.id, toJsonArray(lines)]),
     );
   }
 
@@ -137,6 +136,21 @@ export class AuditShipper {
   }
 }
 
+/** The records as one JSON array, still bytes: as a text they would be decoded here, and encoded once more for the store's thread. */
+function toJsonArray(lines: readonly JournalLine[]): Uint8Array {
+  const bytes = new Uint8Array(lines.reduce((sum, { line }) => sum + line.length + 1, 1));
+  let offset = 0;
+  for (const { line } of lines) {
+    bytes[offset] = offset === 0 ? jsonBytes.open : jsonBytes.comma;
+    bytes.set(line, offset + 1);
+    offset += 1 + line.length;
+  }
+  bytes[offset] = jsonBytes.close;
+  return bytes;
+}
+
+const jsonBytes = { open: 0x5b, comma: 0x2c, close: 0x5d } as const;
+
 /**
  * Takes the records apart in the store's own thread. Of an object inside of an array `value` is its exact text, as canonical
  * JSON has no space that could be left out.
@@ -146,7 +160,7 @@ const insertRecords = `
     (journal, seq, at, kind, person, database_name, grant_id, session_id, line)
   select ?, value ->> 'seq', cast(round(unixepoch(value ->> 'at', 'subsec') * 1000) as integer),
     value ->> 'kind', value ->> 'person', value ->> 'database', value ->> 'grant', value ->> 'session', value
-  from json_each(?)
+  from json_each(cast(? as text))
   where true
   on conflict (journal, seq) do nothing`;
 

@@ -143,14 +143,7 @@ export class ClientSide {
       return;
     }
     const { encoding } = this.#conversation.syntax;
-    this.#records.append({
-      kind: "statement.intent",
-      ...this.#records.subject,
-      statement: long.id,
-      protocol: "query",
-      ...long.body.abandon(),
-      encoding,
-    });
+    this.#records.appendQuery(long.id, long.body.abandon(), encoding);
     this.#records.settleMessage(long.id, "refused");
   }
 
@@ -232,14 +225,7 @@ export class ClientSide {
   }
 
   #query(statement: string, text: RecordedText, mayTake: boolean): void {
-    this.#records.append({
-      kind: "statement.intent",
-      ...this.#records.subject,
-      statement,
-      protocol: "query",
-      ...text,
-      encoding: this.#conversation.syntax.encoding,
-    });
+    this.#records.appendQuery(statement, text, this.#conversation.syntax.encoding);
     this.#run("query", statement, "", mayTake);
   }
 

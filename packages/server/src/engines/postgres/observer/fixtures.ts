@@ -19,6 +19,7 @@ import {
   frontendMessages as frontend,
 } from "@jitdb/shared/postgres/messages";
 import { cstring, encodeMessage } from "@jitdb/shared/postgres/writer";
+import { canonicalJson } from "../../../audit/journal/canonical.ts";
 import type { AuditEvent, EventOf } from "../../../audit/record.ts";
 import { Masker } from "../../../audit/statements/masker.ts";
 import { Observer } from "./observer.ts";
@@ -100,7 +101,7 @@ export class ObservedSession {
     this.#chunkBytes = chunkBytes;
     this.observer = new Observer({
       subject: { session: "ses_1", person: "alice" },
-      append: (event) => this.records.push(event),
+      append: (event) => this.records.push(asWritten(event)),
       now: () => this.#now++,
       masker: new Masker(Buffer.from("key")),
       settings: new Map(Object.entries({ client_encoding: "UTF8", ...settings })),
@@ -144,4 +145,10 @@ export class ObservedSession {
       }
     }
   }
+}
+
+/** What the journal makes of an event, without what it adds. */
+function asWritten(event: AuditEvent): AuditEvent {
+  const { at, prev, seq, ...written } = JSON.parse(canonicalJson({ ...event }));
+  return written;
 }

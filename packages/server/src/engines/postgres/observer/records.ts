@@ -1,22 +1,18 @@
 // Writes a session's statement records: who they are about, their ids, and outcomes with the transaction's state.
 
 import type { TransactionState } from "@jitdb/shared/postgres/backend";
+import { type OutcomeDetails, QueryIntent, StatementOutcome } from "../../../audit/ordered.ts";
 import type {
   AuditEvent,
   Candidate,
   EventOf,
+  RecordedText,
   StatementResult,
   Subject,
 } from "../../../audit/record.ts";
 import type { Running } from "./expected.ts";
 
-type Outcome = EventOf<"statement.outcome">;
 type Preparation = EventOf<"statement.parse"> | EventOf<"statement.bind">;
-
-/** What an outcome says besides what is known of what runs. */
-export type OutcomeDetails = Partial<
-  Pick<Outcome, "parse" | "bind" | "tag" | "rows" | "sqlstate" | "endedBy">
->;
 
 export interface SessionRecordsOptions {
   readonly subject: Subject & { readonly session: string };
@@ -31,7 +27,7 @@ export class SessionRecords {
   readonly #now: () => number;
   #ids = 0;
   /** The newest outcome waits for the next message: if that is ReadyForQuery, it tells the transaction's state. */
-  #held: Outcome | undefined;
+  #held: StatementOutcome | undefined;
   /** Records of a Parse and a Bind that an Execute right behind them may say all of. */
   #preparations: Preparation[] = [];
 
@@ -53,6 +49,24 @@ export class SessionRecords {
   append(event: AuditEvent): void {
     this.release();
     this.#write(event);
+  }
+
+  /** Appends a Query's intent. */
+  appendQuery(statement: string, recorded: RecordedText, encoding: string): void {
+    const { text, masked } = recorded;
+    const { subject } = this;
+    this.append(
+      typeof text === "string"
+        ? new QueryIntent(subject, statement, text, masked, encoding)
+        : {
+            kind: "statement.intent",
+            ...subject,
+            statement,
+            protocol: "query",
+            ...recorded,
+            encoding,
+          },
+    );
   }
 
   /** Appends a Parse's or Bind's record, unless an Execute says the same right behind it; at the latest on request. */
@@ -97,18 +111,14 @@ export class SessionRecords {
   /** The outcome of what runs; counts from here on for its next result. */
   settle(running: Running, result: StatementResult, details: OutcomeDetails = {}): void {
     const now = this.#now();
-    this.#hold({
-      kind: "statement.outcome",
-      ...this.subject,
-      statement: running.statement,
-      result,
-      ...(running.kind === "query" ? { index: running.results } : {}),
-      ...(running.rows > 0 ? { rows: running.rows } : {}),
+    const { statement, bytesIn, bytesOut } = running;
+    const passed = { bytesIn, bytesOut, durationMs: round(now - running.startedAt) };
+    const outcome = new StatementOutcome(this.subject, statement, result, passed, {
       ...details,
-      bytesIn: running.bytesIn,
-      bytesOut: running.bytesOut,
-      durationMs: round(now - running.startedAt),
+      index: running.kind === "query" ? running.results : undefined,
+      rows: details.rows ?? (running.rows > 0 ? running.rows : undefined),
     });
+    this.#hold(outcome);
     running.results += 1;
     running.rows = 0;
     running.bytesIn = 0;
@@ -118,16 +128,8 @@ export class SessionRecords {
 
   /** The outcome of a message that ran nothing of its own, named by its record's id. */
   settleMessage(statement: string, result: StatementResult, sqlstate?: string): void {
-    const details = sqlstate === undefined ? {} : { sqlstate };
     const none = { bytesIn: 0, bytesOut: 0, durationMs: 0 };
-    this.#hold({
-      kind: "statement.outcome",
-      ...this.subject,
-      statement,
-      result,
-      ...details,
-      ...none,
-    });
+    this.#hold(new StatementOutcome(this.subject, statement, result, none, { sqlstate }));
   }
 
   /** Writes the outcome that waits, if one does. */
@@ -135,7 +137,8 @@ export class SessionRecords {
     const held = this.#held;
     if (held !== undefined) {
       this.#held = undefined;
-      this.#write(transaction === undefined ? held : { ...held, transaction });
+      held.transaction = transaction;
+      this.#write(held);
     }
   }
 
@@ -146,7 +149,7 @@ export class SessionRecords {
     this.#append(event);
   }
 
-  #hold(outcome: Outcome): void {
+  #hold(outcome: StatementOutcome): void {
     this.release();
     this.#held = outcome;
   }

@@ -9,11 +9,12 @@ import {
 import { bodyBytesIn, type Segment } from "@jitdb/shared/postgres/decoder";
 import { backendMessages, messageName } from "@jitdb/shared/postgres/messages";
 import { parseParameterDescription } from "@jitdb/shared/postgres/rows";
+import type { OutcomeDetails } from "../../../audit/ordered.ts";
 import type { StatementResult } from "../../../audit/record.ts";
 import { BodyStart, bodyBytes, bodyLimits } from "./bodies.ts";
 import type { Conversation } from "./conversation.ts";
 import { type Expected, isRunning, type Running } from "./expected.ts";
-import type { OutcomeDetails, SessionRecords } from "./records.ts";
+import type { SessionRecords } from "./records.ts";
 
 const {
   BindComplete,
