@@ -66,9 +66,7 @@ describe("a connection that was made ahead", () => {
     const client = await WireClient.open(agent, grant);
     await next;
     expect((await client.query("select 'here'")).rows).toEqual([["here"]]);
-    expect(accepted).toHaveLength(2);
     expect(accepted[0]?.bytesRead).toBeGreaterThan(0);
-    expect(accepted[1]?.bytesRead).toBe(0);
   });
 
   test("is made for nobody without a grant, and let go when the last agent is gone", async () => {

@@ -52,6 +52,11 @@ export interface Sessions {
    */
   open(request: SessionRequest): Promise<Session>;
   /**
+   * Logs in for a client that is not there yet: one `open` for the same user with the same start-up may be given what comes of it.
+   * @throws JitdbError as `open`
+   */
+  logInAhead(request: LoginRequest): Promise<SpareLogin>;
+  /**
    * Keeps a connection ready for the next login to each of these databases, and for no others. To be called with the whole list
    * whenever it may have changed, and now and then besides: what could not be made is tried again then. Never throws.
    */
@@ -65,11 +70,29 @@ export interface ExpectedDatabase {
   hasRoom(): boolean;
 }
 
-export interface SessionRequest {
+/** Who logs in, where, and with what. */
+export interface LoginRequest {
   readonly database: DatabaseConfig;
   readonly user: { readonly name: string; readonly password: Secret };
   /** What the client sent at its start, in the engine's own form. Nothing of it is trusted. */
   readonly startup: Uint8Array;
+  /** Gives up the login. */
+  readonly signal: AbortSignal;
+}
+
+/** A session of the database that no client has yet. */
+export interface SpareLogin {
+  /** As {@link Session.backendPid}. */
+  readonly backendPid: number;
+  /** Settles when the connection is gone; never rejects. */
+  readonly closed: Promise<void>;
+  /** Ends it, unless a session has it by now. */
+  close(): void;
+}
+
+export interface SessionRequest extends LoginRequest {
+  /** Made ahead for the same user with the same start-up; one that is lost by now is made again. */
+  readonly spare?: SpareLogin | undefined;
   /** Stands in every record of the session. */
   readonly subject: Subject & { readonly session: string };
   readonly deadline: Deadline;
@@ -78,8 +101,6 @@ export interface SessionRequest {
   /** What the client is told in the transaction that it may finish. */
   readonly draining: () => Warning;
   readonly client: SessionClient;
-  /** Gives up the login. */
-  readonly signal: AbortSignal;
 }
 
 /** When a session ends, by the clock of the ports; epoch ms. Looked at anew each time: a grant may get more time. */

@@ -22,6 +22,7 @@ import { type LiveSession, LiveSessions, type SessionPlace } from "./sessions/li
 import { type GrantUser, SessionOpener } from "./sessions/open-session.ts";
 import { Readiness } from "./sessions/readiness.ts";
 import { SessionRows } from "./sessions/session-rows.ts";
+import { SpareSessions } from "./sessions/spare-sessions.ts";
 import { ExpiryNotices } from "./tunnels/expiry-notices.ts";
 import { Parking } from "./tunnels/parking.ts";
 import { Tunnel, type TunnelPorts } from "./tunnels/tunnel.ts";
@@ -56,6 +57,7 @@ export class Gateway {
   readonly #tunnels = new Set<Tunnel>();
   readonly #parking: Parking;
   readonly #rows: SessionRows;
+  readonly #spares: SpareSessions;
   readonly #notices: ExpiryNotices;
   readonly #readiness: Readiness;
   readonly #tunnelPorts: TunnelPorts;
@@ -68,6 +70,7 @@ export class Gateway {
     this.#limits = limits;
     this.#live = new LiveSessions(limits.ownedAfterMs);
     this.#rows = new SessionRows(ports);
+    this.#spares = new SpareSessions({ ...ports, live: this.#live });
     this.#notices = new ExpiryNotices({ ...ports, live: this.#live, tunnels: this.#tunnels });
     this.#parking = new Parking(limits.parking, ports);
     const turn = new Turn(ports.journal);
@@ -80,12 +83,13 @@ export class Gateway {
       limits,
       live: this.#live,
       rows: this.#rows,
+      spares: this.#spares,
     });
     this.#readiness = new Readiness({
       databases: ports.config.databases,
       engines,
-      live: this.#live,
-      people: () => new Set(this.#connected().map(({ caller }) => caller.personId)),
+      connections: (name) => this.#live.ofDatabase(name).length + this.#spares.countOf(name),
+      people: () => this.#people(),
       inReach: (people) => databasesInReach(ports.store, ports.clock.now(), people),
       log: ports.log,
     });
@@ -132,7 +136,9 @@ export class Gateway {
   ): Promise<number> {
     const isDraining = end === "expired" && this.isDraining(grantId);
     const places = this.#live.ofGrant(grantId).filter((place) => !place.isDraining);
+    const spares = this.#spares.end((spare) => spare.grantId === grantId);
     const count = await endAll(places, end, error);
+    await spares;
     const more = isDraining ? " Transactions that run may finish." : "";
     await this.#announceEnd(grantId, end, error.message + more);
     return count;
@@ -188,12 +194,13 @@ export class Gateway {
    * so by now its number is known: the database tells it at the end of the login only.
    */
   ownedBackends(databaseName: string): number[] {
-    return this.#live.ownedBackends(databaseName);
+    return [...this.#live.ownedBackends(databaseName), ...this.#spares.backendsOf(databaseName)];
   }
 
   /** Resolves when every login that is under way now has ended one way or the other, which has a deadline. Never rejects. */
   async loginsSettled(databaseName: string): Promise<void> {
-    await Promise.allSettled(this.#live.ofDatabase(databaseName).map(({ login }) => login));
+    const logins = this.#live.ofDatabase(databaseName).map(({ login }) => login);
+    await Promise.allSettled([...logins, ...this.#spares.loginsOf(databaseName)]);
   }
 
   /** Ends everything with a word to everybody; resolves when all is closed and on record. */
@@ -211,6 +218,7 @@ export class Gateway {
       tunnel.close(error);
     }
     await sessions;
+    await this.#spares.end(() => true);
     await Promise.all(tunnels.map(({ gone }) => gone));
     await this.#rows.drain();
   }
@@ -219,14 +227,24 @@ export class Gateway {
     return [...this.#tunnels].filter((tunnel) => !tunnel.isParked);
   }
 
-  async #endCallers(isMeant: (caller: Caller) => boolean, error: JitdbError): Promise<number> {
+  /** Whose agents are connected. */
+  #people(): ReadonlySet<PersonId> {
+    return new Set(this.#connected().map(({ caller }) => caller.personId));
+  }
+
+  async #endCallers(
+    isMeant: (caller: Pick<Caller, "personId" | "deviceId">) => boolean,
+    error: JitdbError,
+  ): Promise<number> {
     const places = this.#live.all().filter(({ caller }) => isMeant(caller));
     const ended = endAll(places, "person_disabled", error);
+    const spares = this.#spares.end(({ personId, deviceId }) => isMeant({ personId, deviceId }));
     for (const tunnel of this.#tunnels) {
       if (isMeant(tunnel.caller)) {
         tunnel.close(error);
       }
     }
+    await spares;
     return await ended;
   }
 
@@ -254,6 +272,7 @@ export class Gateway {
       this.#parking.tick();
       this.#notices.tick();
       this.#readiness.tick();
+      this.#spares.tick(this.#people());
     } catch (error) {
       this.#ports.log.error({ err: toJitdbError(error) }, "a look for ended grants failed");
     }

@@ -159,11 +159,16 @@ export class LiveSessions {
     this.#places.delete(place);
     const { admission, session } = place;
     if (admission !== undefined && session !== undefined) {
-      const leaving = { databaseName: admission.databaseName, pid: session.backendPid };
-      this.#leaving.add(leaving);
-      setTimeout(() => this.#leaving.delete(leaving), this.#ownedAfterMs).unref();
+      this.linger(admission.databaseName, session.backendPid);
     }
     place.leave();
+  }
+
+  /** A backend that was ours until now counts as ours for a little longer. */
+  linger(databaseName: string, pid: number): void {
+    const leaving = { databaseName, pid };
+    this.#leaving.add(leaving);
+    setTimeout(() => this.#leaving.delete(leaving), this.#ownedAfterMs).unref();
   }
 
   all(): SessionPlace[] {

@@ -10,7 +10,14 @@ import { authorizeOpen, type Grant } from "../../access/authorize.ts";
 import { endedError } from "../../access/grants/grant.ts";
 import type { SessionEnd, Subject } from "../../audit/record.ts";
 import type { DatabaseConfig } from "../../config/config.ts";
-import type { Deadline, Session, SessionSummary, Sessions, Warning } from "../../engines/engine.ts";
+import type {
+  Deadline,
+  Session,
+  SessionRequest,
+  SessionSummary,
+  Sessions,
+  Warning,
+} from "../../engines/engine.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { EphemeralUserState } from "../../store/tables.ts";
 import type { GatewayPorts } from "../gateway.ts";
@@ -24,6 +31,7 @@ import {
   SessionPlace,
 } from "./live-sessions.ts";
 import type { SessionRows } from "./session-rows.ts";
+import type { Expectation, SpareSessions } from "./spare-sessions.ts";
 
 /** The user of a grant, as the ledger has it at this moment. */
 export interface GrantUser {
@@ -48,6 +56,7 @@ export interface OpenerPorts
   readonly limits: GatewayLimits;
   readonly live: LiveSessions;
   readonly rows: SessionRows;
+  readonly spares: SpareSessions;
 }
 
 /** What was found to be allowed. */
@@ -134,6 +143,10 @@ export class SessionOpener {
     void session.closed.then((summary) => this.#closed(place, opened, summary));
     stream.opened(place.id, session);
     session.start();
+    this.#ports.spares.prepare(
+      expectation(place, database, open, deadline, user),
+      admitted.sessions,
+    );
     if (breakGlass) {
       session.notify(glassWarning(database.name));
     }
@@ -167,9 +180,10 @@ export class SessionOpener {
     { deadline, expired }: Admission,
     user: GrantUser,
   ): Promise<Session> {
-    const login = sessions.open({
+    const wanted = expectation(place, database, open, deadline, user);
+    const login = this.#openWithSpare(wanted, sessions, {
       database,
-      user: { name: user.userName, password: user.password },
+      user: wanted.user,
       startup: open.startup,
       subject: subjectOf(place),
       deadline,
@@ -192,6 +206,16 @@ export class SessionOpener {
       throw departed();
     }
     return session;
+  }
+
+  async #openWithSpare(
+    wanted: Expectation,
+    sessions: Sessions,
+    request: SessionRequest,
+  ): Promise<Session> {
+    const { spares } = this.#ports;
+    await spares.makeRoom(request.database, wanted);
+    return await sessions.open({ ...request, spare: await spares.take(wanted) });
   }
 
   #checkLimits(grant: Grant, { name, maxConnections }: DatabaseConfig): void {
@@ -285,6 +309,19 @@ function subjectOf({
     // In every record of the session: made once, so that no statement pays for it.
     ...(admission?.breakGlass === true && { breakGlass: true }),
   };
+}
+
+/** What the grant's next client is expected to ask for, if it is like this one. */
+function expectation(
+  { grantId, caller }: SessionPlace,
+  database: DatabaseConfig,
+  { startup }: OpenMap,
+  deadline: Deadline,
+  { userName, password, generation }: GrantUser,
+): Expectation {
+  const { personId, deviceId } = caller;
+  const user = { name: userName, password };
+  return { grantId, personId, deviceId, database, user, generation, startup, deadline };
 }
 
 function toLive(

@@ -17,7 +17,7 @@ function setUp(inReach: (people: readonly PersonId[]) => Promise<readonly string
   const readiness = new Readiness({
     databases: new Map([orders, billing].map((one) => [one.name, one])),
     engines: new Map([["postgres", { keepReady: (expected) => void asked.push(expected) }]]),
-    live: { ofDatabase: () => sessions },
+    connections: () => sessions.length,
     people: () => people,
     inReach,
     log: { warn: (fields: unknown) => void warnings.push(fields) },

@@ -4,13 +4,13 @@ import type { PersonId } from "@jitdb/shared/ids";
 import type { Logger } from "pino";
 import type { DatabaseConfig } from "../../config/config.ts";
 import type { Sessions } from "../../engines/engine.ts";
-import type { LiveSessions } from "./live-sessions.ts";
 
 export interface ReadinessPorts {
   readonly databases: ReadonlyMap<string, DatabaseConfig>;
   /** By the engine's name. */
   readonly engines: ReadonlyMap<string, Pick<Sessions, "keepReady">>;
-  readonly live: Pick<LiveSessions, "ofDatabase">;
+  /** Sessions of a database, and logins that wait for clients. */
+  readonly connections: (databaseName: string) => number;
   /** Whose agents are connected now. */
   readonly people: () => ReadonlySet<PersonId>;
   /** Names of the databases that one of them may connect to now. */
@@ -60,7 +60,7 @@ export class Readiness {
   }
 
   #prepare(names: readonly string[]): void {
-    const { databases, engines, live } = this.#ports;
+    const { databases, engines, connections } = this.#ports;
     const expected = names.flatMap((name) => databases.get(name) ?? []);
     for (const [engine, sessions] of engines) {
       sessions.keepReady(
@@ -70,8 +70,7 @@ export class Readiness {
             database,
             // One that is ready counts as a session, so that the limit holds for both together.
             hasRoom: () =>
-              live.ofDatabase(database.name).length <
-              (database.maxConnections ?? Number.POSITIVE_INFINITY),
+              connections(database.name) < (database.maxConnections ?? Number.POSITIVE_INFINITY),
           })),
       );
     }

@@ -9,10 +9,12 @@ import { decodeText } from "@jitdb/shared/postgres/reader";
 import { newestProtocolVersion } from "@jitdb/shared/postgres/startup";
 import type {
   ExpectedDatabase,
+  LoginRequest,
   Session,
   SessionPorts,
   SessionRequest,
   Sessions,
+  SpareLogin,
 } from "../../engine.ts";
 import { Observer } from "../observer/observer.ts";
 import { FunctionNames } from "./function-names.ts";
@@ -20,6 +22,7 @@ import { type LoggedIn, type Login, logIn } from "./login.ts";
 import { ReadyConnections } from "./ready-connections.ts";
 import { Relay } from "./relay.ts";
 import { ScramKeyCache } from "./scram-keys.ts";
+import { PostgresSpareLogin } from "./spare-login.ts";
 import { readStartUp, type StartUp } from "./start-up.ts";
 
 /** From the first packet to ReadyForQuery. */
@@ -42,17 +45,10 @@ export class PostgresSessions implements Sessions {
    * messages, BackendKeyData (the true process id, a secret of ours) and ReadyForQuery. What stands before it is the front's.
    */
   async open(request: SessionRequest): Promise<Session> {
-    const { database, user, signal } = request;
+    const { database } = request;
     const startUp = readStartUp(request.startup, database);
     const { settings } = startUp;
-    const loggedIn = await this.#logIn({
-      database,
-      user,
-      version: Math.min(startUp.version, newestProtocolVersion),
-      settings,
-      keys: this.#keys,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(loginDeadlineMs)]),
-    });
+    const loggedIn = takeSpare(request.spare) ?? (await this.#logIn(request, startUp));
     const login = {
       ...loggedIn,
       greeting: [
@@ -90,6 +86,11 @@ export class PostgresSessions implements Sessions {
     return new Relay({ request, ports: this.#ports, login, observer, parameters });
   }
 
+  async logInAhead(request: LoginRequest): Promise<SpareLogin> {
+    const startUp = readStartUp(request.startup, request.database);
+    return new PostgresSpareLogin(await this.#logIn(request, startUp));
+  }
+
   keepReady(expected: readonly ExpectedDatabase[]): void {
     this.#ready.keep(expected);
   }
@@ -98,7 +99,15 @@ export class PostgresSessions implements Sessions {
    * A connection that was ready a moment ago may be lost, with or without a word of the network: then the login begins once more over a
    * fresh one.
    */
-  async #logIn(login: Login): Promise<LoggedIn> {
+  async #logIn({ database, user, signal }: LoginRequest, startUp: StartUp): Promise<LoggedIn> {
+    const login: Login = {
+      database,
+      user,
+      version: Math.min(startUp.version, newestProtocolVersion),
+      settings: startUp.settings,
+      keys: this.#keys,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(loginDeadlineMs)]),
+    };
     const ready = await this.#ready.take(login.database);
     if (ready === undefined) {
       return await logIn(login);
@@ -114,6 +123,10 @@ export class PostgresSessions implements Sessions {
       return await logIn(login);
     }
   }
+}
+
+function takeSpare(spare: SpareLogin | undefined): LoggedIn | undefined {
+  return spare instanceof PostgresSpareLogin ? spare.take() : undefined;
 }
 
 /** As the server: it tells what it agrees to where that is less than was asked for, or where it does not know an option. */

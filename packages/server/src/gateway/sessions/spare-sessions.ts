@@ -1,0 +1,209 @@
+// Spare sessions: for each grant with an agent connected at most one more login than it has clients, so that the next client with the
+// same start-up finds its session there. Only the login is made ahead: whether anybody may have it is asked anew (open-session.ts).
+
+import type { Clock, DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
+import type { DatabaseConfig } from "../../config/config.ts";
+import type { Deadline, LoginRequest, Sessions, SpareLogin } from "../../engines/engine.ts";
+import type { LiveSessions } from "./live-sessions.ts";
+
+/** In milliseconds. */
+export const spareTimes = {
+  /** A client that comes later logs in anew: an idle session costs the database memory. */
+  oldestMs: 60_000,
+  /** For the login. */
+  loginMs: 10_000,
+} as const;
+
+/** What the next client of a grant is expected to ask for. */
+export interface Expectation {
+  readonly grantId: GrantId;
+  readonly personId: PersonId;
+  readonly deviceId: DeviceId;
+  readonly database: DatabaseConfig;
+  readonly user: LoginRequest["user"];
+  /** Of the user's password. */
+  readonly generation: number;
+  readonly startup: Uint8Array;
+  readonly deadline: Deadline;
+}
+
+export interface SpareSessionsPorts {
+  readonly live: Pick<LiveSessions, "ofDatabase" | "linger">;
+  readonly clock: Clock;
+}
+
+class Spare {
+  readonly expected: Expectation;
+  readonly madeAt: number;
+  /** Never rejects. Undefined: it could not be made. A client that wants to know why logs in itself. */
+  readonly login: Promise<SpareLogin | undefined>;
+  readonly #closing = new AbortController();
+  #ready: SpareLogin | undefined;
+
+  constructor(expected: Expectation, sessions: Pick<Sessions, "logInAhead">, madeAt: number) {
+    this.expected = expected;
+    this.madeAt = madeAt;
+    this.login = this.#make(sessions);
+  }
+
+  get backendPid(): number | undefined {
+    return this.#ready?.backendPid;
+  }
+
+  fits({ user, generation, startup }: Pick<Expectation, "user" | "generation" | "startup">) {
+    const own = this.expected;
+    return (
+      own.user.name === user.name &&
+      own.generation === generation &&
+      Buffer.compare(own.startup, startup) === 0
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    const login = await this.login;
+    login?.close();
+    await login?.closed;
+  }
+
+  async #make(sessions: Pick<Sessions, "logInAhead">): Promise<SpareLogin | undefined> {
+    const { database, user, startup } = this.expected;
+    const deadline = AbortSignal.timeout(spareTimes.loginMs);
+    const signal = AbortSignal.any([this.#closing.signal, deadline]);
+    try {
+      this.#ready = await sessions.logInAhead({ database, user, startup, signal });
+      return this.#ready;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+export class SpareSessions {
+  readonly #ports: SpareSessionsPorts;
+  readonly #spares = new Map<GrantId, Spare>();
+
+  constructor(ports: SpareSessionsPorts) {
+    this.#ports = ports;
+  }
+
+  /** Makes one for the next client like this one, unless it is there, or the database's limit of connections has no room for it. */
+  prepare(expected: Expectation, sessions: Pick<Sessions, "logInAhead">): void {
+    const present = this.#spares.get(expected.grantId);
+    if (present?.fits(expected)) {
+      return;
+    }
+    if (present !== undefined) {
+      void this.#close(present);
+    }
+    const { name, maxConnections } = expected.database;
+    if (this.#connections(name) >= (maxConnections ?? Number.POSITIVE_INFINITY)) {
+      return;
+    }
+    const spare = new Spare(expected, sessions, this.#ports.clock.now());
+    this.#spares.set(expected.grantId, spare);
+    void this.#follow(spare);
+  }
+
+  /**
+   * The spare login that fits, for one `open` of the grant. Undefined: there is none.
+   * SECURITY: whether the caller may use the grant was asked before.
+   */
+  async take(
+    wanted: Pick<Expectation, "grantId" | "user" | "generation" | "startup">,
+  ): Promise<SpareLogin | undefined> {
+    const spare = this.#spares.get(wanted.grantId);
+    if (!spare?.fits(wanted)) {
+      return undefined;
+    }
+    this.#spares.delete(wanted.grantId);
+    const login = await spare.login;
+    this.#linger(spare);
+    return login;
+  }
+
+  /** Ends those that stand in the way of a session that was let in: a client that is there comes first. */
+  async makeRoom(
+    { name, maxConnections }: Pick<DatabaseConfig, "name" | "maxConnections">,
+    wanted: Pick<Expectation, "grantId" | "user" | "generation" | "startup">,
+  ): Promise<void> {
+    const isOver = this.#connections(name) > (maxConnections ?? Number.POSITIVE_INFINITY);
+    if (isOver) {
+      await this.#closeAll(
+        (spare) =>
+          spare.expected.database.name === name &&
+          !(spare.expected.grantId === wanted.grantId && spare.fits(wanted)),
+      );
+    }
+  }
+
+  /** Ends those that the condition holds for; resolves when their connections are gone. */
+  async end(isMeant: (expected: Expectation) => boolean): Promise<void> {
+    await this.#closeAll(({ expected }) => isMeant(expected));
+  }
+
+  /** To be called now and then: ends those whose time is over, and those of people without an agent. */
+  tick(people: ReadonlySet<PersonId>): void {
+    const now = this.#ports.clock.now();
+    void this.#closeAll(
+      ({ madeAt, expected: { deadline, personId } }) =>
+        now - madeAt >= spareTimes.oldestMs || now >= deadline.endsAt || !people.has(personId),
+    );
+  }
+
+  countOf(databaseName: string): number {
+    return this.#ofDatabase(databaseName).length;
+  }
+
+  /** Process ids, of those that are logged in. */
+  backendsOf(databaseName: string): number[] {
+    return this.#ofDatabase(databaseName).flatMap(({ backendPid }) => backendPid ?? []);
+  }
+
+  /** Logins that may be under way; they never reject. */
+  loginsOf(databaseName: string): Promise<unknown>[] {
+    return this.#ofDatabase(databaseName).map(({ login }) => login);
+  }
+
+  #ofDatabase(databaseName: string): Spare[] {
+    return [...this.#spares.values()].filter(
+      ({ expected }) => expected.database.name === databaseName,
+    );
+  }
+
+  #connections(databaseName: string): number {
+    return this.#ports.live.ofDatabase(databaseName).length + this.countOf(databaseName);
+  }
+
+  /** Forgets one that was lost. */
+  async #follow(spare: Spare): Promise<void> {
+    const login = await spare.login;
+    await login?.closed;
+    this.#forget(spare);
+  }
+
+  async #closeAll(isMeant: (spare: Spare) => boolean): Promise<void> {
+    const meant = [...this.#spares.values()].filter((spare) => isMeant(spare));
+    await Promise.all(meant.map((spare) => this.#close(spare)));
+  }
+
+  /** It counts until it is gone. */
+  async #close(spare: Spare): Promise<void> {
+    await spare.close();
+    this.#forget(spare);
+  }
+
+  #forget(spare: Spare): void {
+    const { grantId } = spare.expected;
+    if (this.#spares.get(grantId) === spare) {
+      this.#spares.delete(grantId);
+      this.#linger(spare);
+    }
+  }
+
+  #linger({ backendPid, expected }: Spare): void {
+    if (backendPid !== undefined) {
+      this.#ports.live.linger(expected.database.name, backendPid);
+    }
+  }
+}
