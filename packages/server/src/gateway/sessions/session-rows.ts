@@ -24,7 +24,7 @@ type Closing = Pick<Row, "closed_at" | "end" | "statements">;
 type SessionEvent = EventOf<"session.opened"> | EventOf<"session.closed">;
 
 /** What happened within this time is written together; a crash may cost lists as much, and the journal has it all. */
-const restMs = 50;
+const restMs = 250;
 /** Rows of one statement: SQLite has a limit for its parameters. */
 const rowsAtOnce = 500;
 

@@ -1,5 +1,5 @@
-// Spare sessions: for each grant with an agent connected at most one more login than it has clients, so that the next client with the
-// same start-up finds its session there. Only the login is made ahead: whether anybody may have it is asked anew (open-session.ts).
+// Spare sessions: for each grant with an agent connected a login more than it has clients, two where they come faster than one is made,
+// so that the next client with the same start-up finds its session there. Only the login is made ahead: whether anybody may have it is asked anew (open-session.ts).
 
 import type { Clock, DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
 import type { DatabaseConfig } from "../../config/config.ts";
@@ -27,6 +27,9 @@ export interface Expectation {
   readonly deadline: Deadline;
 }
 
+/** What a spare session is found by. */
+type Wanted = Pick<Expectation, "grantId" | "user" | "generation" | "startup">;
+
 export interface SpareSessionsPorts {
   readonly live: Pick<LiveSessions, "ofDatabase" | "linger">;
   readonly clock: Clock;
@@ -50,9 +53,10 @@ class Spare {
     return this.#ready?.backendPid;
   }
 
-  fits({ user, generation, startup }: Pick<Expectation, "user" | "generation" | "startup">) {
+  fits({ grantId, user, generation, startup }: Wanted): boolean {
     const own = this.expected;
     return (
+      own.grantId === grantId &&
       own.user.name === user.name &&
       own.generation === generation &&
       Buffer.compare(own.startup, startup) === 0
@@ -81,42 +85,43 @@ class Spare {
 
 export class SpareSessions {
   readonly #ports: SpareSessionsPorts;
-  readonly #spares = new Map<GrantId, Spare>();
+  readonly #spares = new Set<Spare>();
+  /** Grants whose clients come before the spare one is there. */
+  readonly #hurried = new Set<GrantId>();
 
   constructor(ports: SpareSessionsPorts) {
     this.#ports = ports;
   }
 
-  /** Makes one for the next client like this one, unless it is there, or the database's limit of connections has no room for it. */
+  /** Makes what the next client like this one needs, as far as the database's limit of connections has room for it. */
   prepare(expected: Expectation, sessions: Pick<Sessions, "logInAhead">): void {
-    const present = this.#spares.get(expected.grantId);
-    if (present?.fits(expected)) {
-      return;
+    const { grantId, database } = expected;
+    void this.#closeAll((spare) => spare.expected.grantId === grantId && !spare.fits(expected));
+    const present = [...this.#spares].filter((spare) => spare.fits(expected)).length;
+    const most = database.maxConnections ?? Number.POSITIVE_INFINITY;
+    for (let count = present; count < (this.#hurried.has(grantId) ? 2 : 1); count += 1) {
+      if (this.#connections(database.name) < most) {
+        const spare = new Spare(expected, sessions, this.#ports.clock.now());
+        this.#spares.add(spare);
+        void this.#follow(spare);
+      }
     }
-    if (present !== undefined) {
-      void this.#close(present);
-    }
-    const { name, maxConnections } = expected.database;
-    if (this.#connections(name) >= (maxConnections ?? Number.POSITIVE_INFINITY)) {
-      return;
-    }
-    const spare = new Spare(expected, sessions, this.#ports.clock.now());
-    this.#spares.set(expected.grantId, spare);
-    void this.#follow(spare);
   }
 
   /**
    * The spare login that fits, for one `open` of the grant. Undefined: there is none.
    * SECURITY: whether the caller may use the grant was asked before.
    */
-  async take(
-    wanted: Pick<Expectation, "grantId" | "user" | "generation" | "startup">,
-  ): Promise<SpareLogin | undefined> {
-    const spare = this.#spares.get(wanted.grantId);
-    if (!spare?.fits(wanted)) {
+  async take(wanted: Wanted): Promise<SpareLogin | undefined> {
+    const fitting = [...this.#spares].filter((spare) => spare.fits(wanted));
+    const spare = fitting.find(({ backendPid }) => backendPid !== undefined) ?? fitting[0];
+    if (spare === undefined) {
       return undefined;
     }
-    this.#spares.delete(wanted.grantId);
+    if (spare.backendPid === undefined) {
+      this.#hurried.add(wanted.grantId);
+    }
+    this.#spares.delete(spare);
     const login = await spare.login;
     this.#linger(spare);
     return login;
@@ -125,15 +130,11 @@ export class SpareSessions {
   /** Ends those that stand in the way of a session that was let in: a client that is there comes first. */
   async makeRoom(
     { name, maxConnections }: Pick<DatabaseConfig, "name" | "maxConnections">,
-    wanted: Pick<Expectation, "grantId" | "user" | "generation" | "startup">,
+    wanted: Wanted,
   ): Promise<void> {
     const isOver = this.#connections(name) > (maxConnections ?? Number.POSITIVE_INFINITY);
     if (isOver) {
-      await this.#closeAll(
-        (spare) =>
-          spare.expected.database.name === name &&
-          !(spare.expected.grantId === wanted.grantId && spare.fits(wanted)),
-      );
+      await this.#closeAll((spare) => spare.expected.database.name === name && !spare.fits(wanted));
     }
   }
 
@@ -166,9 +167,7 @@ export class SpareSessions {
   }
 
   #ofDatabase(databaseName: string): Spare[] {
-    return [...this.#spares.values()].filter(
-      ({ expected }) => expected.database.name === databaseName,
-    );
+    return [...this.#spares].filter(({ expected }) => expected.database.name === databaseName);
   }
 
   #connections(databaseName: string): number {
@@ -183,7 +182,7 @@ export class SpareSessions {
   }
 
   async #closeAll(isMeant: (spare: Spare) => boolean): Promise<void> {
-    const meant = [...this.#spares.values()].filter((spare) => isMeant(spare));
+    const meant = [...this.#spares].filter((spare) => isMeant(spare));
     await Promise.all(meant.map((spare) => this.#close(spare)));
   }
 
@@ -194,10 +193,9 @@ export class SpareSessions {
   }
 
   #forget(spare: Spare): void {
-    const { grantId } = spare.expected;
-    if (this.#spares.get(grantId) === spare) {
-      this.#spares.delete(grantId);
+    if (this.#spares.delete(spare)) {
       this.#linger(spare);
+      this.#hurried.delete(spare.expected.grantId);
     }
   }
 
