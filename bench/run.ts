@@ -8,7 +8,7 @@ import type { MeasureRounds } from "./report.ts";
 import type { Site } from "./site.ts";
 
 /** Of each kind of work. */
-const warmUpSeconds = 3;
+const warmUpSeconds = 4;
 
 /**
  * Lets every path carry queries and connections for a while. They are programs that run for days: what counts is not their first
