@@ -9,6 +9,7 @@ import { databaseLimits } from "../../packages/server/src/credentials/database-u
 import { serviceLimits } from "../../packages/server/src/credentials/service.ts";
 import { adminLimits } from "../../packages/server/src/engines/postgres/admin-connection.ts";
 import { gatewayLimits } from "../../packages/server/src/gateway/limits.ts";
+import { spareTimes } from "../../packages/server/src/gateway/sessions/spare-sessions.ts";
 import { httpLimits } from "../../packages/server/src/http/app.ts";
 import { passwordLimits } from "../../packages/server/src/identity/passwords.ts";
 import { tunnelLimits } from "../../packages/shared/src/tunnel/limits.ts";
@@ -31,6 +32,7 @@ test("the limits are those of the code", () => {
     connections: adminLimits.connections,
     watchMs: serviceLimits.watchMs,
     maxBodyBytes: httpLimits.maxBodyBytes,
+    oldestMs: spareTimes.oldestMs,
     atOnce: passwordLimits.atOnce,
   };
   const [, section = ""] = text.split("\n## Sizing\n");
