@@ -22,7 +22,7 @@ export async function startFailingNetwork({
     .replace(/^#? ?publicUrl:.*\n/m, "")
     .replace(/^listen:.*$/m, `listen: 127.0.0.1:${port}\npublicUrl: ${url}`);
   await writeFile(file, configured);
-  return await CuttingProxy.start(Number(new URL(url).port), port);
+  return await CuttingProxy.start(Number(new URL(url).port), port, url.startsWith("https:"));
 }
 
 /** A repeatable source of chance (mulberry32), 0 to 1. */

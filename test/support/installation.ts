@@ -9,6 +9,7 @@ import { buildVerifier } from "@jitdb/shared/postgres/scram/verifier";
 import pg from "pg";
 import { scramCrypto } from "../../packages/server/src/engines/postgres/scram-crypto.ts";
 import { Browser, type Page } from "./browser.ts";
+import { createAuthority } from "./certificates.ts";
 import { ordersSql } from "./orders.ts";
 import { type PostgresVersion, type RunningPostgres, startPostgres } from "./postgres.ts";
 import {
@@ -29,6 +30,8 @@ export interface InstallationOptions {
   readonly policies?: string;
   /** Further sections of jitdb.yaml, such as `identity:`; policies may speak of what is in them. */
   readonly sections?: string;
+  /** Whether the server speaks TLS, with a certificate of an authority that its people's programs trust. */
+  readonly tls?: true;
   /** Default: `approval`. */
   readonly confirmDevices?: "approval" | "loopback";
 }
@@ -126,6 +129,8 @@ export class Installation {
   readonly postgres: RunningPostgres;
   readonly url: string;
   readonly #serverHome: string;
+  /** Variables of what people run. */
+  readonly #trust: Readonly<Record<string, string>>;
   #server: Child | undefined;
   #serverLog = "";
 
@@ -134,6 +139,9 @@ export class Installation {
     this.postgres = postgres;
     this.url = url;
     this.#serverHome = join(folder, "server");
+    this.#trust = url.startsWith("https:")
+      ? { NODE_EXTRA_CA_CERTS: join(this.#serverHome, authorityFile) }
+      : {};
   }
 
   get serverFolder(): string {
@@ -187,7 +195,7 @@ export class Installation {
     const added = await this.serverCommand(["users", "add", name, "--groups", ...groups]);
     const home = join(this.folder, name);
     await mkdir(home, { mode: 0o700 });
-    const person = new Person(name, home, `${name} likes long passwords`);
+    const person = new Person(name, home, `${name} likes long passwords`, this.#trust);
     const page = await person.browser.open(added.trim());
     const { password } = person;
     const done = await person.browser.press(page, /^Set password$/, { password, repeat: password });
@@ -257,7 +265,7 @@ export async function createInstallation(options: InstallationOptions): Promise<
     ...(options.postgresSettings === undefined ? {} : { settings: options.postgresSettings }),
   });
   try {
-    const url = `http://127.0.0.1:${await freePort()}`;
+    const url = `${options.tls ? "https://localhost" : "http://127.0.0.1"}:${await freePort()}`;
     const installation = new Installation(folder, postgres, url);
     await createOrders(postgres);
     await configure(installation, options);
@@ -309,10 +317,13 @@ async function createOrders(postgres: RunningPostgres): Promise<void> {
 async function configure(installation: Installation, options: InstallationOptions): Promise<void> {
   const { serverFolder, url, postgres } = installation;
   await mkdir(serverFolder, { mode: 0o700 });
-  const listen = new URL(url).host;
+  const listen = `127.0.0.1:${new URL(url).port}`;
   const init = ["init", "--admin", "root", "--admin-password-stdin", "--listen", listen];
   await installation.serverCommand([...init, "--public-url", url], adminPassword);
   await writeFile(join(serverFolder, "orders.password"), adminPassword, { mode: 0o600 });
+  if (options.tls) {
+    await certify(serverFolder);
+  }
   const file = join(serverFolder, "jitdb.yaml");
   const written = await readFile(file, "utf8");
   const head = written
@@ -321,8 +332,26 @@ async function configure(installation: Installation, options: InstallationOption
   const policies = options.policies ?? defaultPolicies;
   await writeFile(
     file,
-    `${head}${ordersConfig(postgres)}policies:${policies}${options.sections ?? ""}`,
+    `${head}${options.tls ? tlsSection : ""}${ordersConfig(postgres)}policies:${policies}${options.sections ?? ""}`,
   );
+}
+
+/** In the server's folder. */
+const authorityFile = "authority.crt";
+const tlsSection = "tls: { cert: tls.crt, key: tls.key }\n";
+
+async function certify(serverFolder: string): Promise<void> {
+  const authority = await createAuthority("jitdb test authority");
+  try {
+    const { cert, key } = await authority.issue("localhost");
+    await writeFile(join(serverFolder, "tls.crt"), cert);
+    await writeFile(join(serverFolder, "tls.key"), key, { mode: 0o600 });
+    await writeFile(join(serverFolder, authorityFile), authority.cert);
+    // The browser of this process learns of no authority later than its start.
+    process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+  } finally {
+    await authority.remove();
+  }
 }
 
 /** The DBA's part: runs what `database sql` prints, and gives the admin role its password as psql's \password would. */
