@@ -96,7 +96,8 @@ async function journalAfterTheEnd(): Promise<Journal> {
 }
 
 test("no session is left in the database a second after the end, whatever it was doing (invariant 30)", async () => {
-  expect(before).toHaveLength(8);
+  // Eight clients' sessions, and what is spare.
+  expect(before.length).toBeGreaterThanOrEqual(8);
   expect(await company.backends()).toEqual([]);
   expect(lastSeenAt - door.endsAt).toBeLessThan(promisedMs);
 });
