@@ -109,10 +109,11 @@ export class Twins {
 async function prepare(installation: Installation): Promise<void> {
   const file = join(installation.serverFolder, "jitdb.yaml");
   const written = await readFile(file, "utf8");
-  await writeFile(
-    file,
-    written.replace("      read-write:\n", "      read-write:\n      admin:\n"),
-  );
+  const configured = written
+    .replace("      read-write:\n", "      read-write:\n      admin:\n")
+    // A direct client has none, and this compares what the server has (row 2 of docs/wire-support.md).
+    .replace("    schemas: [app]\n", "    spareSessions: false\n    schemas: [app]\n");
+  await writeFile(file, configured);
   await installation.asSuperuser(templateSql);
   await prepareDatabase(installation);
   await installation.asSuperuser(groupSql);

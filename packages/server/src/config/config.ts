@@ -111,6 +111,8 @@ export interface DatabaseConfig {
   readonly profiles: ReadonlyMap<string, ProfileConfig>;
   /** Most sessions that the gateway opens to this database at a time. Absent: no limit of ours. */
   readonly maxConnections?: number;
+  /** False: no session is logged in before its client is there. */
+  readonly spareSessions?: boolean;
 }
 
 export interface AdminConfig {

@@ -48,6 +48,7 @@ export function resolveDatabase(
     labels: input.labels,
     profiles: new Map(profiles.map((profile) => [profile.name, profile])),
     ...(input.maxConnections !== undefined && { maxConnections: input.maxConnections }),
+    spareSessions: input.spareSessions,
   };
 }
 

@@ -202,6 +202,7 @@ export const databaseSchema = section({
     )
     .default({ "read-only": emptyProfile(), "read-write": emptyProfile() }),
   maxConnections: wholeNumber("maxConnections", 1, 10_000).optional(),
+  spareSessions: z.boolean("must be true or false.").default(true),
 });
 export type DatabaseInput = z.infer<typeof databaseSchema>;
 

@@ -125,6 +125,12 @@ it("makes two where a client came before the one was there, until one is given u
   expect(asked).toHaveLength(4);
 });
 
+it("makes none for a database whose configuration says so", () => {
+  const database = { name: "orders", spareSessions: false } as DatabaseConfig;
+  spares.prepare(expectation({ database }), engine);
+  expect(asked).toHaveLength(0);
+});
+
 it("lets a client log in by itself where none could be made", async () => {
   spares.prepare(expectation(), engine);
   const taken = spares.take(expectation());

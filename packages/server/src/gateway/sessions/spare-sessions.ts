@@ -96,6 +96,9 @@ export class SpareSessions {
   /** Makes what the next client like this one needs, as far as the database's limit of connections has room for it. */
   prepare(expected: Expectation, sessions: Pick<Sessions, "logInAhead">): void {
     const { grantId, database } = expected;
+    if (database.spareSessions === false) {
+      return;
+    }
     void this.#closeAll((spare) => spare.expected.grantId === grantId && !spare.fits(expected));
     const present = [...this.#spares].filter((spare) => spare.fits(expected)).length;
     const most = database.maxConnections ?? Number.POSITIVE_INFINITY;
