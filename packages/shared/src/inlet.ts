@@ -3,10 +3,21 @@
 /** What it needs of a socket of Node's. */
 export interface InletSocket {
   readonly readableLength: number;
+  readonly destroyed: boolean;
   push(bytes: Uint8Array): boolean;
+  isPaused(): boolean;
+  resume(): unknown;
   on(event: "data", take: (bytes: Uint8Array) => void): unknown;
   removeAllListeners(event: "data"): unknown;
 }
+
+/** Less at once says that the socket has no more for now. */
+const fullReadBytes = 16 * 1024;
+/**
+ * So much in a row of one socket, then the others have their turn. Node would read up to 32 times, megabytes, and whoever asks a short
+ * question beside a bulk stream would wait for what is made of them.
+ */
+const turnBytes = 256 * 1024;
 
 /** One for all sockets: between a read and what is made of it the loop does nothing else. */
 const readMemory = new Uint8Array(256 * 1024);
@@ -26,6 +37,14 @@ export class Inlet {
   };
   #socket: InletSocket | undefined;
   #take: ((bytes: Uint8Array) => void) | undefined;
+  readonly #nextTurn: (work: () => void) => unknown;
+  /** Read in a row. */
+  #runBytes = 0;
+
+  /** @param nextTurn runs something in the loop's next turn: Node's `setImmediate` */
+  constructor(nextTurn: (work: () => void) => unknown) {
+    this.#nextTurn = nextTurn;
+  }
 
   /** The socket that was made with `onread`. */
   bind(socket: InletSocket): void {
@@ -50,6 +69,19 @@ export class Inlet {
       return socket?.push(bytes.slice()) ?? false;
     }
     this.#take(bytes);
-    return true;
+    this.#runBytes = bytes.byteLength < fullReadBytes ? 0 : this.#runBytes + bytes.byteLength;
+    if (this.#runBytes < turnBytes) {
+      return true;
+    }
+    this.#runBytes = 0;
+    this.#nextTurn(() => goOn(socket));
+    return false;
+  }
+}
+
+/** In the next turn, unless its owner has paused it meanwhile: then the owner lets it go on. */
+function goOn(socket: InletSocket): void {
+  if (!socket.destroyed && !socket.isPaused()) {
+    socket.resume();
   }
 }

@@ -283,7 +283,7 @@ class FastCarrier extends WebSocketCarrier {
   }
 
   protected override dial(url: string, port: number, options: ClientOptions) {
-    const inlet = new Inlet();
+    const inlet = new Inlet(setImmediate);
     const socket = connectTcp({
       port,
       host: "127.0.0.1",

@@ -45,7 +45,7 @@ export async function openWebSocket(
   // The handshake is a GET of the https address, and that is what the proof names (RFC 9449 §4.2).
   const { accessToken, proof } = await ports.tokens.authorize("GET", url.href);
   const maxPayload = options.maxPayloadBytes ?? 1024 * 1024;
-  const inlet = new Inlet();
+  const inlet = new Inlet(setImmediate);
   let carrier: Socket | undefined;
   const socket = new FastWebSocket(url.href.replace(/^http/, "ws"), [subprotocol], {
     headers: { authorization: `DPoP ${accessToken.reveal()}`, dpop: proof },

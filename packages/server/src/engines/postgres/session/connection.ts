@@ -32,7 +32,7 @@ export type Target = Pick<DatabaseConfig, "name" | "host" | "port" | "tls">;
  */
 export async function connectToServer(target: Target, signal: AbortSignal): Promise<Connection> {
   const isLocal = target.host.startsWith("/");
-  const inlet = new Inlet();
+  const inlet = new Inlet(setImmediate);
   const { onread } = inlet;
   const transport = isLocal
     ? connectSocket({ path: join(target.host, `.s.PGSQL.${target.port}`), onread })
@@ -51,7 +51,7 @@ export async function connectToServer(target: Target, signal: AbortSignal): Prom
       const read = inlet.read.bind(inlet);
       return { socket: transport, transport, isEncrypted: false, read };
     }
-    const encrypted = new Inlet();
+    const encrypted = new Inlet(setImmediate);
     const socket = await encrypt(transport, target, usable, encrypted);
     const read = encrypted.read.bind(encrypted);
     return { socket, transport, isEncrypted: true, serverEndPoint: endPointOf(socket), read };
