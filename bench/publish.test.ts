@@ -25,7 +25,7 @@ const run: PublishedRun = {
 describe("a published run", () => {
   it("has a row for each measure: ratios to direct, and to what the floor is held against", () => {
     expect(toRatioTable(run)).toContain(
-      "| copy out | 0.50 |  | 0.55 (0.50–0.60) | 1.10 of ssh (≥ 1): floor |",
+      "| copy out | 0.50 |  |  | 0.55 (0.50–0.60) | 1.10 of ssh (≥ 1): floor |",
     );
   });
 

@@ -2,7 +2,7 @@
 // the other moment of each statement and many more random ones; test/credentials/crash.test.ts has each step by itself.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { chooseSeed, crashAtRandom, nothingLost } from "./random-crashes.ts";
+import { chooseSeed, crashAtRandom, leastAnswered, nothingLost } from "./random-crashes.ts";
 import { closeWorld, crashAtEachStatement, createWorld, type World } from "./statement-crashes.ts";
 
 let world: World;
@@ -19,7 +19,7 @@ test(
   () => crashAtEachStatement(world, "asked"),
 );
 
-test("eight crashes at random moments leave no role, no late session and no statement without its record (invariants 20, 31)", {
+test("eight crashes and more at random moments leave no role, no late session and no statement without its record (invariants 20, 31)", {
   timeout: 300_000,
 }, async () => {
   const { company } = world;
@@ -29,5 +29,5 @@ test("eight crashes at random moments leave no role, no late session and no stat
   });
   expect(report).toMatchObject(nothingLost);
   expect(report.logged).toBeGreaterThanOrEqual(report.answered);
-  expect(report.answered).toBeGreaterThan(4);
+  expect(report.answered).toBeGreaterThanOrEqual(leastAnswered);
 });

@@ -10,6 +10,7 @@ import type { Company, Door } from "./company.ts";
 import { statementsInLog } from "./server-log.ts";
 
 export interface CrashRun {
+  /** At least so many, and more until somebody was served: on a slow machine few lives are long enough for that. */
   readonly kills: number;
   readonly seed: number;
 }
@@ -30,6 +31,9 @@ export interface CrashReport {
   /** Users whose making, or whose end, a crash came into: what the moments have hit. */
   readonly interrupted: { readonly makings: number; readonly endings: number };
 }
+
+/** Statements that somebody saw the answer of: without any, nothing was tried. */
+export const leastAnswered = 10;
 
 const limits = {
   /** Between a server that is ready and its next crash, at the most. */
@@ -57,7 +61,7 @@ export async function crashAtRandom(
   const random = mulberry32(seed);
   const run = new Run(company);
   const work = [...people.map((person) => run.work(person)), run.watch()];
-  for (let kill = 0; kill < kills; kill++) {
+  for (let kill = 0; kill < kills || (!run.hasServed && kill < 5 * kills); kill++) {
     // Squared: more often while a server starts up than later.
     await delay(random() ** 2 * company.seconds(limits.longestLifeMs));
     await run.crash();
@@ -83,6 +87,10 @@ class Run {
 
   stop(): void {
     this.#isOver = true;
+  }
+
+  get hasServed(): boolean {
+    return this.#answered >= leastAnswered;
   }
 
   async crash(): Promise<void> {
