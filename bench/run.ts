@@ -28,7 +28,8 @@ export async function runMeasure(
   paths: readonly Path[],
   scale: Scale,
 ): Promise<MeasureRounds> {
-  const rounds = paths.map((path) => ({ path, results: [] as Result[], cpu: [] as number[] }));
+  const able = paths.filter(({ name }) => measure.without?.includes(name) !== true);
+  const rounds = able.map((path) => ({ path, results: [] as Result[], cpu: [] as number[] }));
   for (let round = 0; round < scale.rounds; round += 1) {
     for (const one of round % 2 === 0 ? rounds : [...rounds].reverse()) {
       const before = totalCpu(one.path);

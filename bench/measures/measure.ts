@@ -32,5 +32,7 @@ export interface Measure {
   /** What processor time is counted by. */
   readonly per?: "transaction" | "GB";
   readonly isLess?: true;
+  /** Paths that can't do it. */
+  readonly without?: readonly Path["name"][];
   run(turn: Turn): Promise<Result>;
 }

@@ -50,15 +50,20 @@ async function stopped({ path }: Turn): Promise<() => Promise<void>> {
   };
 }
 
+/** Without flow control a relay keeps what nobody reads, and whoever is beside it waits for ever. */
+const without = ["bare"] as const;
+
 export const neighbourMeasures: readonly Measure[] = [
   {
     name: "neighbour of a bulk stream",
     unit: "tps",
+    without,
     run: (turn) => beside(turn, () => bulk(turn)),
   },
   {
     name: "neighbour of a stopped reader",
     unit: "tps",
+    without,
     run: (turn) => beside(turn, () => stopped(turn)),
   },
 ];

@@ -21,7 +21,7 @@ export const tunnelLimits = {
   /** Credit that all streams of a tunnel have together beyond what they began with. */
   growthBytes: 16_777_216,
   /** A shorter round trip counts as this long where windows are measured. */
-  leastRoundTripMs: 0.5,
+  leastRoundTripMs: 2,
   /** DATA frames of a tunnel that may wait for their reader at once: each costs memory beside its bytes. */
   maxUnreadFrames: 32_768,
   /** Memory for all streams that a sender keeps, unsent or not acknowledged; above it, streams with more than their share wait. */

@@ -125,14 +125,14 @@ describe("round trips", () => {
     expect(trips.answer(sent.at(-1) ?? 0, 200).smallestMs).toBe(200);
   });
 
-  it("count as half a millisecond where the path takes less, so that programs have time for their turns", () => {
+  it("count as two milliseconds where the path takes less, so that programs have time for their turns", () => {
     const sent: number[] = [];
     const trips = new RoundTrips((value) => sent.push(value));
     const smallest = [20, 2, 1, 0].map((ms) => {
       trips.ping(1000);
       return trips.answer(sent.at(-1) ?? 0, 1000 + ms).smallestMs;
     });
-    expect(smallest).toEqual([20, 2, 1, 0.5]);
+    expect(smallest).toEqual([20, 2, 2, 2]);
   });
 
   it("measure a stream from one PING to its answer, and at once the next time", () => {
