@@ -44,7 +44,9 @@ describe("a connection that was made ahead", () => {
     }).listen(0, "127.0.0.1");
     await once(door, "listening");
     const { port } = door.address() as AddressInfo;
-    rig = await createRig(postgres, { database: { host: "127.0.0.1", port } });
+    rig = await createRig(postgres, {
+      database: { host: "127.0.0.1", port, spareSessions: false },
+    });
   });
   afterEach(async () => {
     await rig.close();
@@ -66,7 +68,9 @@ describe("a connection that was made ahead", () => {
     const client = await WireClient.open(agent, grant);
     await next;
     expect((await client.query("select 'here'")).rows).toEqual([["here"]]);
+    expect(accepted).toHaveLength(2);
     expect(accepted[0]?.bytesRead).toBeGreaterThan(0);
+    expect(accepted[1]?.bytesRead).toBe(0);
   });
 
   test("is made for nobody without a grant, and let go when the last agent is gone", async () => {

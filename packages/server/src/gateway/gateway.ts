@@ -88,7 +88,7 @@ export class Gateway {
     this.#readiness = new Readiness({
       databases: ports.config.databases,
       engines,
-      connections: (name) => this.#live.ofDatabase(name).length + this.#spares.countOf(name),
+      connections: (name) => this.#spares.connectionsOf(name),
       people: () => this.#people(),
       inReach: (people) => databasesInReach(ports.store, ports.clock.now(), people),
       log: ports.log,

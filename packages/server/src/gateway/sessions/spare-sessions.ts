@@ -6,12 +6,9 @@ import type { DatabaseConfig } from "../../config/config.ts";
 import type { Deadline, LoginRequest, Sessions, SpareLogin } from "../../engines/engine.ts";
 import type { LiveSessions } from "./live-sessions.ts";
 
-/** In milliseconds. */
 export const spareTimes = {
   /** A client that comes later logs in anew: an idle session costs the database memory. */
   oldestMs: 60_000,
-  /** For the login. */
-  loginMs: 10_000,
 } as const;
 
 /** What the next client of a grant is expected to ask for. */
@@ -72,8 +69,7 @@ class Spare {
 
   async #make(sessions: Pick<Sessions, "logInAhead">): Promise<SpareLogin | undefined> {
     const { database, user, startup } = this.expected;
-    const deadline = AbortSignal.timeout(spareTimes.loginMs);
-    const signal = AbortSignal.any([this.#closing.signal, deadline]);
+    const { signal } = this.#closing;
     try {
       this.#ready = await sessions.logInAhead({ database, user, startup, signal });
       return this.#ready;
@@ -103,7 +99,7 @@ export class SpareSessions {
     const present = [...this.#spares].filter((spare) => spare.fits(expected)).length;
     const most = database.maxConnections ?? Number.POSITIVE_INFINITY;
     for (let count = present; count < (this.#hurried.has(grantId) ? 2 : 1); count += 1) {
-      if (this.#connections(database.name) < most) {
+      if (this.connectionsOf(database.name) < most) {
         const spare = new Spare(expected, sessions, this.#ports.clock.now());
         this.#spares.add(spare);
         void this.#follow(spare);
@@ -135,7 +131,7 @@ export class SpareSessions {
     { name, maxConnections }: Pick<DatabaseConfig, "name" | "maxConnections">,
     wanted: Wanted,
   ): Promise<void> {
-    const isOver = this.#connections(name) > (maxConnections ?? Number.POSITIVE_INFINITY);
+    const isOver = this.connectionsOf(name) > (maxConnections ?? Number.POSITIVE_INFINITY);
     if (isOver) {
       await this.#closeAll((spare) => spare.expected.database.name === name && !spare.fits(wanted));
     }
@@ -155,6 +151,11 @@ export class SpareSessions {
     );
   }
 
+  /** Sessions of a database, and those that are spare. */
+  connectionsOf(databaseName: string): number {
+    return this.#ports.live.ofDatabase(databaseName).length + this.countOf(databaseName);
+  }
+
   countOf(databaseName: string): number {
     return this.#ofDatabase(databaseName).length;
   }
@@ -171,10 +172,6 @@ export class SpareSessions {
 
   #ofDatabase(databaseName: string): Spare[] {
     return [...this.#spares].filter(({ expected }) => expected.database.name === databaseName);
-  }
-
-  #connections(databaseName: string): number {
-    return this.#ports.live.ofDatabase(databaseName).length + this.countOf(databaseName);
   }
 
   /** Forgets one that was lost. */

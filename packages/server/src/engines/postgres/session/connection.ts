@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { JitdbError } from "@jitdb/shared/errors";
 import { Inlet } from "@jitdb/shared/inlet";
+import { encodeTerminate } from "@jitdb/shared/postgres/encoder";
 import { encodeSslRequest } from "@jitdb/shared/postgres/startup";
 import type { DatabaseConfig } from "../../../config/config.ts";
 
@@ -71,6 +72,17 @@ export function cut({ socket, transport }: Connection): void {
   }
   transport.destroy();
   socket.destroy();
+}
+
+/** An idle server closes its side behind a goodbye within this, or we do. */
+const goodbyeMs = 250;
+
+/** Ends a connection on which nothing runs, with a word. */
+export function sayGoodbye(connection: Connection): void {
+  const { socket } = connection;
+  socket.resume();
+  socket.end(encodeTerminate());
+  setTimeout(() => cut(connection), goodbyeMs).unref();
 }
 
 /** A socket without a listener for errors would end the process. Whoever holds the connection listens for its close. */

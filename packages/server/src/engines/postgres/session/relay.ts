@@ -5,11 +5,7 @@ import type { Socket } from "node:net";
 import { type JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { BackendKeyData } from "@jitdb/shared/postgres/backend";
 import { MessageWalker } from "@jitdb/shared/postgres/decoder";
-import {
-  encodeBackendKeyData,
-  encodeReadyForQuery,
-  encodeTerminate,
-} from "@jitdb/shared/postgres/encoder";
+import { encodeBackendKeyData, encodeReadyForQuery } from "@jitdb/shared/postgres/encoder";
 import { bulkMessages } from "@jitdb/shared/postgres/messages";
 import { encodeEnd, encodeWarning } from "@jitdb/shared/postgres/native-error";
 import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
@@ -25,7 +21,7 @@ import type {
 } from "../../engine.ts";
 import type { Observer } from "../observer/observer.ts";
 import { CancelKey, cancelBackend } from "./cancel.ts";
-import { type Connection, cut } from "./connection.ts";
+import { type Connection, cut, sayGoodbye } from "./connection.ts";
 import { Intake } from "./intake.ts";
 import type { LoggedIn } from "./login.ts";
 import { OwedAnswers } from "./owed-answers.ts";
@@ -34,8 +30,6 @@ import { OwedAnswers } from "./owed-answers.ts";
 const timing = {
   /** A client that does not read is reset so long after its session was ended. */
   resetAfterMs: 500,
-  /** An idle server closes its side of an ended session within this, or we do. */
-  closeAfterMs: 250,
 } as const;
 
 /** Where clients' bytes wait for their records. */
@@ -365,13 +359,10 @@ export class Relay implements Session, Forwarder {
   }
 
   #disconnect(): void {
-    const socket = this.#socket;
     this.#connection.read(ignore);
     const isIdle = this.#owed.isNothing && this.#intake.isAtEnd;
     if (isIdle) {
-      socket.resume();
-      socket.end(encodeTerminate());
-      setTimeout(() => cut(this.#connection), timing.closeAfterMs).unref();
+      sayGoodbye(this.#connection);
       return;
     }
     cut(this.#connection);

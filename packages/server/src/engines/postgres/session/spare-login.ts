@@ -1,12 +1,8 @@
 // A login that no client has yet. Nothing but the login has been said on it, and the server has answered nothing since.
 
-import { encodeTerminate } from "@jitdb/shared/postgres/encoder";
 import type { SpareLogin } from "../../engine.ts";
-import { cut } from "./connection.ts";
+import { sayGoodbye } from "./connection.ts";
 import type { LoggedIn } from "./login.ts";
-
-/** An idle server closes its side within this, or we do. */
-const closeAfterMs = 250;
 
 export class PostgresSpareLogin implements SpareLogin {
   readonly backendPid: number;
@@ -47,9 +43,7 @@ export class PostgresSpareLogin implements SpareLogin {
     const connection = this.#login?.connection;
     this.#login = undefined;
     if (connection !== undefined) {
-      connection.socket.resume();
-      connection.socket.end(encodeTerminate());
-      setTimeout(() => cut(connection), closeAfterMs).unref();
+      sayGoodbye(connection);
     }
   }
 }
