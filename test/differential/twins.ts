@@ -74,7 +74,14 @@ export class Twins {
   static async open(version: PostgresVersion): Promise<Twins> {
     const [twin, company] = await Promise.all([
       startPostgres({ version, settings }),
-      Company.found({ postgres: version, postgresSettings: settings, policies, prepare }),
+      // A direct client has no spare session, and this compares what the server has (row 2 of docs/wire-support.md).
+      Company.found({
+        postgres: version,
+        postgresSettings: settings,
+        spareSessions: false,
+        policies,
+        prepare,
+      }),
     ]);
     const { installation } = company;
     await buildTwin(twin, await installation.serverCommand(["database", "sql", "prod-orders"]));
@@ -109,10 +116,7 @@ export class Twins {
 async function prepare(installation: Installation): Promise<void> {
   const file = join(installation.serverFolder, "jitdb.yaml");
   const written = await readFile(file, "utf8");
-  const configured = written
-    .replace("      read-write:\n", "      read-write:\n      admin:\n")
-    // A direct client has none, and this compares what the server has (row 2 of docs/wire-support.md).
-    .replace("    schemas: [app]\n", "    spareSessions: false\n    schemas: [app]\n");
+  const configured = written.replace("      read-write:\n", "      read-write:\n      admin:\n");
   await writeFile(file, configured);
   await installation.asSuperuser(templateSql);
   await prepareDatabase(installation);

@@ -97,6 +97,7 @@ async function journalAfterTheEnd(): Promise<Journal> {
 
 test("no session is left in the database a second after the end, whatever it was doing (invariant 30)", async () => {
   // Eight clients' sessions, and what is spare.
+  expect((await company.journal()).of("session.opened")).toHaveLength(8);
   expect(before.length).toBeGreaterThanOrEqual(8);
   expect(await company.backends()).toEqual([]);
   expect(lastSeenAt - door.endsAt).toBeLessThan(promisedMs);

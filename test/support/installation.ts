@@ -30,6 +30,8 @@ export interface InstallationOptions {
   readonly policies?: string;
   /** Further sections of jitdb.yaml, such as `identity:`; policies may speak of what is in them. */
   readonly sections?: string;
+  /** False: the database has the sessions that clients have, and no others. */
+  readonly spareSessions?: boolean;
   /** Whether the server speaks TLS, with a certificate of an authority that its people's programs trust. */
   readonly tls?: true;
   /** Default: `approval`. */
@@ -291,7 +293,10 @@ export async function startInstallation(options: InstallationOptions): Promise<I
 }
 
 /** The `databases:` section for the sample database. */
-export function ordersConfig(postgres: Pick<RunningPostgres, "host" | "port">): string {
+export function ordersConfig(
+  postgres: Pick<RunningPostgres, "host" | "port">,
+  { spareSessions = true }: Pick<InstallationOptions, "spareSessions"> = {},
+): string {
   return `databases:
   prod-orders:
     host: ${postgres.host}
@@ -302,7 +307,7 @@ export function ordersConfig(postgres: Pick<RunningPostgres, "host" | "port">): 
       user: jitdb_admin
       password: \${file:orders.password}
     labels: { env: production }
-    schemas: [app]
+${spareSessions ? "" : "    spareSessions: false\n"}    schemas: [app]
     profiles:
       read-only:
       read-write:
@@ -332,7 +337,7 @@ async function configure(installation: Installation, options: InstallationOption
   const policies = options.policies ?? defaultPolicies;
   await writeFile(
     file,
-    `${head}${options.tls ? tlsSection : ""}${ordersConfig(postgres)}policies:${policies}${options.sections ?? ""}`,
+    `${head}${options.tls ? tlsSection : ""}${ordersConfig(postgres, options)}policies:${policies}${options.sections ?? ""}`,
   );
 }
 
