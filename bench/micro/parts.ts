@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openJournal } from "../../packages/server/src/audit/journal.ts";
-import { QueryIntent } from "../../packages/server/src/audit/ordered.ts";
+import { QueryIntent, SessionTexts } from "../../packages/server/src/audit/ordered.ts";
 import { Masker } from "../../packages/server/src/audit/statements/masker.ts";
 import { Observer } from "../../packages/server/src/engines/postgres/observer/observer.ts";
 import { systemPorts } from "../../packages/server/src/system.ts";
@@ -182,10 +182,11 @@ function record(): Prepared {
   const folder = mkdtempSync(join(tmpdir(), "jitdb-micro-"));
   const { clock, random } = systemPorts();
   const journal = openJournal({ folder, clock, random });
+  const texts = new SessionTexts(subject);
   return {
     run(count) {
       for (let index = 0; index < count; index += 1) {
-        journal.record(new QueryIntent(subject, "ses_bench.1", statement, undefined, "UTF8"));
+        journal.record(new QueryIntent(texts, "ses_bench.1", statement, undefined, "UTF8"));
       }
     },
     close() {

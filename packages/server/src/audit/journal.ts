@@ -5,12 +5,16 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import { type Clock, type Random, randomBase32 } from "@jitdb/shared/ids";
-import { canonicalJson, orderedJson } from "./journal/canonical.ts";
+import { canonicalJson } from "./journal/canonical.ts";
 import { hashLine } from "./journal/chain.ts";
 import { type Recovered, recentOutboxRows, recoverJournal } from "./journal/recovery.ts";
 import { type SegmentFiles, segmentFiles, segmentName } from "./journal/segment.ts";
 import { OrderedRecord } from "./ordered.ts";
 import type { AuditEvent } from "./record.ts";
+
+const newline = 0x0a;
+/** Memory for the lines of a turn; more is taken for those that don't fit, until they are written. */
+const bufferBytes = 128 * 1024;
 
 /** `write` survives a killed process; `fsync` survives a power loss. */
 type Durability = "write" | "fsync";
@@ -23,8 +27,7 @@ export interface Journal {
   /** Whether the last flush failed. A later one that works clears it. */
   readonly failed: boolean;
   /**
-   * Gives the event its place in the chain and keeps it for the next flush (a full buffer flushes by itself). An ordered record is the
-   * journal's from then on.
+   * Gives the event its place in the chain and keeps it for the next flush (a full buffer flushes by itself).
    * @returns the record's number
    * @throws JitdbError `audit.unavailable` when the buffer is full and can't be written: the event is not kept
    */
@@ -53,7 +56,7 @@ export interface JournalOptions {
   readonly durability?: Durability;
   /** A segment that has reached this size is followed by a new one. Default 64 MiB. */
   readonly segmentBytes?: number;
-  /** Characters that wait for a flush at most. Default 4 Mi. */
+  /** Bytes that wait for a flush at most. Default 4 MiB. */
   readonly maxBuffered?: number;
   readonly files?: SegmentFiles;
 }
@@ -101,7 +104,8 @@ class FileJournal implements Journal {
   /** Name of the segment that the buffered records begin. */
   #nextSegment: string | undefined;
 
-  #buffer: string[] = [];
+  /** Lines for the next flush stand at its beginning. Used over and over. */
+  #buffer = Buffer.allocUnsafeSlow(bufferBytes);
   #buffered = 0;
 
   #at = "";
@@ -139,7 +143,7 @@ class FileJournal implements Journal {
     if (this.#buffered >= this.#maxBuffered) {
       this.flush();
     }
-    if (this.#length >= this.#segmentBytes && this.#buffer.length === 0) {
+    if (this.#length >= this.#segmentBytes && this.#buffered === 0) {
       this.#nextSegment = segmentName(this.#seq + 1);
       this.#chain({
         kind: "journal.segment",
@@ -151,20 +155,21 @@ class FileJournal implements Journal {
   }
 
   flush(): void {
-    if (this.#buffer.length === 0) {
+    if (this.#buffered === 0) {
       return;
     }
-    const bytes = Buffer.from(this.#buffer.join(""));
     try {
       this.#startSegment();
-      this.#write(bytes);
+      this.#write(this.#buffer.subarray(0, this.#buffered));
     } catch (error) {
       this.#failed = true;
       throw unavailable(this.#folder, error);
     }
     this.#failed = false;
-    this.#buffer = [];
     this.#buffered = 0;
+    if (this.#buffer.length > bufferBytes) {
+      this.#buffer = Buffer.allocUnsafeSlow(bufferBytes);
+    }
     this.#flushedSeq = this.#seq;
     for (const listener of this.#listeners) {
       listener();
@@ -201,20 +206,34 @@ class FileJournal implements Journal {
     const seq = this.#seq + 1;
     const line = this.#line(event, seq);
     this.#seq = seq;
-    this.#prev = hashLine(line);
+    this.#prev = hashLine(this.#keep(line));
     if (event.outbox !== undefined) {
       this.#rememberOutbox(event.outbox);
     }
-    this.#buffer.push(line, "\n");
-    this.#buffered += line.length;
     return seq;
+  }
+
+  /** Puts a line and its newline behind those that wait, and gives its bytes. */
+  #keep(line: string): Uint8Array {
+    const start = this.#buffered;
+    // A UTF-16 unit is three bytes of UTF-8 at most.
+    const neededBytes = start + line.length * 3 + 1;
+    if (neededBytes > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(neededBytes, this.#buffer.length * 2));
+      larger.set(this.#buffer.subarray(0, start));
+      this.#buffer = larger;
+    }
+    const end = start + this.#buffer.write(line, start);
+    this.#buffer[end] = newline;
+    this.#buffered = end + 1;
+    return this.#buffer.subarray(start, end);
   }
 
   #line(event: AuditEvent, seq: number): string {
     const at = this.#now();
     const prev = this.#prev;
     if (event instanceof OrderedRecord) {
-      return orderedJson(Object.assign(event, { at, prev, seq }));
+      return event.line({ at, prev, seq });
     }
     return canonicalJson({ ...event, seq, at, prev });
   }

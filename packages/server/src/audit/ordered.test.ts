@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { canonicalJson, orderedJson } from "./journal/canonical.ts";
-import { QueryIntent, StatementOutcome } from "./ordered.ts";
+import { canonicalJson } from "./journal/canonical.ts";
+import { QueryIntent, SessionTexts, StatementOutcome } from "./ordered.ts";
 
 const subject = {
   person: "alice",
@@ -11,33 +11,39 @@ const subject = {
   address: "127.0.0.1",
   breakGlass: true,
 } as const;
+const texts = new SessionTexts(subject);
+const unnamed = new SessionTexts({});
 const passed = { bytesIn: 1, bytesOut: 2, durationMs: 0.125 };
+const place = { at: "2026-11-29T12:00:00.000Z", prev: "0".repeat(64), seq: 17 };
 
 it.each([
   [
     "a query",
-    new QueryIntent(subject, "ses_1.1", 'SELECT "ä\u202e\n"', [{ at: 3, mac: "ab" }], "UTF8"),
+    subject,
+    new QueryIntent(texts, "ses_1.1", 'SELECT "ä\u202e\n"', [{ at: 3, mac: "ab" }], "UTF8"),
   ],
-  ["a query of somebody unnamed", new QueryIntent({}, "ses_1.1", "", undefined, "UTF8")],
+  ["a query of somebody unnamed", {}, new QueryIntent(unnamed, "ses_1.1", "", undefined, "\u0085")],
   [
     "an outcome with all that it can say",
+    subject,
     Object.assign(
-      new StatementOutcome(subject, "ses_1.1", "error", passed, {
+      new StatementOutcome(texts, "ses_1.1", "error", passed, {
         index: 0,
         parse: null,
         bind: "ses_1.2",
-        tag: "SELECT 1",
+        tag: 'SELECT "\u202e"',
         rows: 1,
-        sqlstate: "42601",
+        sqlstate: '4"601',
         endedBy: "expired",
       }),
       { transaction: "failed" as const },
     ),
   ],
-  ["an outcome that says little", new StatementOutcome({}, "ses_1.1", "unknown", passed, {})],
-])("%s is written as canonical JSON says", (_name, record) => {
-  record.at = "2026-11-29T12:00:00.000Z";
-  record.prev = "0".repeat(64);
-  record.seq = 17;
-  expect(orderedJson(record)).toBe(canonicalJson({ ...record }));
+  [
+    "an outcome that says little",
+    {},
+    new StatementOutcome(unnamed, "ses_1.1", "unknown", passed, {}),
+  ],
+])("%s is written as canonical JSON says", (_name, of, record) => {
+  expect(record.line(place)).toBe(canonicalJson({ ...of, ...record, ...place }));
 });

@@ -1,54 +1,78 @@
-// The records that come with every statement. Their fields stand in the order of canonical JSON, with places for what the journal adds:
-// they are written as they are, and nothing is sorted or copied. All other records are plain objects.
+// The records that come with every statement. They write themselves: what a session says in each of its records is made into text once,
+// and what is left is put between. The same line as canonical JSON gives; all other records are plain objects.
 
+import { jsonText } from "./journal/canonical.ts";
 import type { EventOf, RecordedText, SessionEnd, StatementResult, Subject } from "./record.ts";
 
-/** A record that the journal fills and writes as it stands. Its fields are declared in the order of their names (UTF-16), and hold no object whose keys are in another one. */
+/** What the journal adds to a record. */
+export interface Place {
+  /** ISO time. */
+  readonly at: string;
+  /** Hash of the record before it. */
+  readonly prev: string;
+  readonly seq: number;
+}
+
+/** A record that writes itself. Its fields are what a plain one's would be, but for those of its subject. */
 export abstract class OrderedRecord {
-  /** These three are the journal's. */
-  abstract at: string;
-  abstract prev: string;
-  abstract seq: number;
+  /** The record in canonical JSON. */
+  abstract line(place: Place): string;
+}
+
+/** What all statements of one session say alike: the texts between the fields that differ. Each begins where its field's place is. */
+export class SessionTexts {
+  readonly subject: Subject;
+  readonly address: string;
+  readonly breakGlass: string;
+  readonly databaseAndDevice: string;
+  readonly grant: string;
+  readonly person: string;
+  readonly session: string;
+
+  constructor(subject: Subject) {
+    const { address, breakGlass, database, device, grant, person, session } = subject;
+    this.subject = subject;
+    this.address = address === undefined ? "{" : `{"address":${jsonText(address)},`;
+    this.breakGlass = field("breakGlass", breakGlass);
+    this.databaseAndDevice = field("database", database) + field("device", device);
+    this.grant = field("grant", grant);
+    this.person = field("person", person);
+    this.session = field("session", session);
+  }
 }
 
 /** A Query message whose text stands in the record itself. */
-export class QueryIntent extends OrderedRecord implements Subject {
-  readonly address: Subject["address"];
-  at = "";
-  readonly breakGlass: Subject["breakGlass"];
-  readonly database: Subject["database"];
-  readonly device: Subject["device"];
-  readonly encoding: string;
-  readonly grant: Subject["grant"];
+export class QueryIntent extends OrderedRecord {
   readonly kind = "statement.intent";
-  readonly masked: RecordedText["masked"];
-  readonly person: Subject["person"];
-  prev = "";
   readonly protocol = "query";
-  seq = 0;
-  readonly session: Subject["session"];
   readonly statement: string;
   readonly text: string;
+  readonly masked: RecordedText["masked"];
+  readonly encoding: string;
+  readonly #texts: SessionTexts;
 
   constructor(
-    subject: Subject,
+    texts: SessionTexts,
     statement: string,
     text: string,
     masked: RecordedText["masked"],
     encoding: string,
   ) {
     super();
-    this.address = subject.address;
-    this.breakGlass = subject.breakGlass;
-    this.database = subject.database;
-    this.device = subject.device;
-    this.encoding = encoding;
-    this.grant = subject.grant;
-    this.masked = masked;
-    this.person = subject.person;
-    this.session = subject.session;
+    this.#texts = texts;
     this.statement = statement;
     this.text = text;
+    this.masked = masked;
+    this.encoding = encoding;
+  }
+
+  line({ at, prev, seq }: Place): string {
+    const { address, breakGlass, databaseAndDevice, grant, person, session } = this.#texts;
+    return (
+      `${address}"at":"${at}"${breakGlass}${databaseAndDevice},"encoding":${jsonText(this.encoding)}${grant}` +
+      `,"kind":"statement.intent"${field("masked", this.masked)}${person},"prev":"${prev}","protocol":"query"` +
+      `,"seq":${seq}${session},"statement":"${this.statement}","text":${jsonText(this.text)}}`
+    );
   }
 }
 
@@ -66,59 +90,63 @@ export interface Passed {
   readonly durationMs: number;
 }
 
-export class StatementOutcome extends OrderedRecord implements Outcome {
-  readonly address: Subject["address"];
-  at = "";
-  readonly bind: string | undefined;
-  readonly breakGlass: Subject["breakGlass"];
+export class StatementOutcome extends OrderedRecord implements Passed {
+  readonly kind = "statement.outcome";
+  readonly statement: string;
+  readonly result: StatementResult;
   readonly bytesIn: number;
   readonly bytesOut: number;
-  readonly database: Subject["database"];
-  readonly device: Subject["device"];
   readonly durationMs: number;
-  readonly endedBy: SessionEnd | undefined;
-  readonly grant: Subject["grant"];
   readonly index: number | undefined;
-  readonly kind = "statement.outcome";
   readonly parse: string | null | undefined;
-  readonly person: Subject["person"];
-  prev = "";
-  readonly result: StatementResult;
-  readonly rows: number | undefined;
-  seq = 0;
-  readonly session: Subject["session"];
-  readonly sqlstate: string | undefined;
-  readonly statement: string;
+  readonly bind: string | undefined;
   readonly tag: string | undefined;
+  readonly rows: number | undefined;
+  readonly sqlstate: string | undefined;
+  readonly endedBy: SessionEnd | undefined;
   /** Told by the ReadyForQuery behind it, until the record is written. */
   transaction: Outcome["transaction"];
+  readonly #texts: SessionTexts;
 
   constructor(
-    subject: Subject,
+    texts: SessionTexts,
     statement: string,
     result: StatementResult,
     { bytesIn, bytesOut, durationMs }: Passed,
     details: OutcomeDetails,
   ) {
     super();
-    this.address = subject.address;
-    this.bind = details.bind;
-    this.breakGlass = subject.breakGlass;
+    this.#texts = texts;
+    this.statement = statement;
+    this.result = result;
     this.bytesIn = bytesIn;
     this.bytesOut = bytesOut;
-    this.database = subject.database;
-    this.device = subject.device;
     this.durationMs = durationMs;
-    this.endedBy = details.endedBy;
-    this.grant = subject.grant;
     this.index = details.index;
     this.parse = details.parse;
-    this.person = subject.person;
-    this.result = result;
-    this.rows = details.rows;
-    this.session = subject.session;
-    this.sqlstate = details.sqlstate;
-    this.statement = statement;
+    this.bind = details.bind;
     this.tag = details.tag;
+    this.rows = details.rows;
+    this.sqlstate = details.sqlstate;
+    this.endedBy = details.endedBy;
   }
+
+  line({ at, prev, seq }: Place): string {
+    const { address, breakGlass, databaseAndDevice, grant, person, session } = this.#texts;
+    return (
+      `${address}"at":"${at}"${field("bind", this.bind)}${breakGlass},"bytesIn":${this.bytesIn},"bytesOut":${this.bytesOut}` +
+      `${databaseAndDevice},"durationMs":${this.durationMs}${field("endedBy", this.endedBy)}${grant}${field("index", this.index)}` +
+      `,"kind":"statement.outcome"${field("parse", this.parse)}${person},"prev":"${prev}","result":"${this.result}"` +
+      `${field("rows", this.rows)},"seq":${seq}${session}${field("sqlstate", this.sqlstate)},"statement":"${this.statement}"` +
+      `${field("tag", this.tag)}${field("transaction", this.transaction)}}`
+    );
+  }
+}
+
+/** A field with the comma before it; nothing for one that is undefined. Objects have their keys in order. */
+function field(name: string, value: unknown): string {
+  if (value === undefined) {
+    return "";
+  }
+  return `,"${name}":${typeof value === "number" ? value : jsonText(value)}`;
 }

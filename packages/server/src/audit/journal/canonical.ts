@@ -13,11 +13,11 @@ const unsafe =
  * `undefined` are left out. Equal values give equal strings, and the string holds no newline.
  */
 export function canonicalJson(value: unknown): string {
-  return orderedJson(sorted(value));
+  return jsonText(sorted(value));
 }
 
-/** The same of a value whose keys are in order, all the way down, and whose numbers are finite. */
-export function orderedJson(value: unknown): string {
+/** The same of a text, or of a value whose keys are in order, all the way down, and whose numbers are finite. */
+export function jsonText(value: unknown): string {
   // JSON.stringify writes what RFC 8785 asks for: escapes and numbers are ECMAScript's.
   const json = JSON.stringify(value);
   // SECURITY: a client's text must not forge what a reader's terminal shows. Newlines, NUL and ESC are escaped already;

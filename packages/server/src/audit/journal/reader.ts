@@ -13,8 +13,6 @@ export interface JournalLine {
 const newline = 0x0a;
 /** Memory to read into; more is taken for a line that does not fit. */
 const memoryBytes = 256 * 1024;
-/** What is left of it where it pays to read on. */
-const leastRoomBytes = 32 * 1024;
 
 /** Goes on where the last call of `read` stopped. One call at a time. */
 export class JournalReader {
@@ -36,7 +34,8 @@ export class JournalReader {
   }
 
   /**
-   * The next records, up to number `untilSeq`: about `maxBytes` of them and at least one; none if there are no more now.
+   * The next records, up to number `untilSeq`: about `maxBytes` of them, or as many as fit into memory, and at least one; none if
+   * there are no more now.
    */
   async read(maxBytes = 1024 * 1024, untilSeq = Number.POSITIVE_INFINITY): Promise<JournalLine[]> {
     const lines: JournalLine[] = [];
@@ -46,7 +45,7 @@ export class JournalReader {
       if (line !== undefined) {
         lines.push(line);
         bytes += line.line.length;
-      } else if (this.#nextSeq > untilSeq || !(await this.#fill())) {
+      } else if (this.#nextSeq > untilSeq || !this.#makeRoom(lines) || !(await this.#fill())) {
         break;
       }
     }
@@ -90,12 +89,14 @@ export class JournalReader {
     this.#keep(rest, target);
   }
 
-  /** Lines of this call may stand in the memory that is full, which is left to them. */
-  #makeRoom(): void {
-    if (this.#memory.length - this.#end < leastRoomBytes) {
+  /** False: the memory is full, and lines of this call stand in it. */
+  #makeRoom({ length }: readonly JournalLine[]): boolean {
+    const isFull = this.#end === this.#memory.length;
+    if (isFull && length === 0) {
       const rest = this.#memory.subarray(this.#start, this.#end);
-      this.#keep(rest, Buffer.allocUnsafeSlow(Math.max(memoryBytes, 2 * rest.length)));
+      this.#keep(rest, Buffer.allocUnsafeSlow(2 * rest.length));
     }
+    return !isFull || length === 0;
   }
 
   #keep(rest: Buffer, memory: Buffer<ArrayBuffer>): void {
@@ -113,7 +114,6 @@ export class JournalReader {
     if (file === undefined) {
       return false;
     }
-    this.#makeRoom();
     const room = this.#memory.length - this.#end;
     const { bytesRead } = await file.read(this.#memory, this.#end, room, this.#position);
     if (bytesRead > 0) {

@@ -8,7 +8,7 @@ import type { Journal } from "../journal.ts";
 /** Records of one loop turn after the other go together: the store is asked about twenty times a second at most. */
 const restMs = 50;
 /** How many times as long as it ships it rests: while many statements run, they come first, and searches lag behind. */
-const restsPerRun = 9;
+const restsPerRun = 19;
 /** Bytes of records that go together, in one transaction. */
 const bytesPerInsert = 1024 * 1024;
 

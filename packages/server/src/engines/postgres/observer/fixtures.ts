@@ -20,6 +20,7 @@ import {
 } from "@jitdb/shared/postgres/messages";
 import { cstring, encodeMessage } from "@jitdb/shared/postgres/writer";
 import { canonicalJson } from "../../../audit/journal/canonical.ts";
+import { OrderedRecord } from "../../../audit/ordered.ts";
 import type { AuditEvent, EventOf } from "../../../audit/record.ts";
 import { Masker } from "../../../audit/statements/masker.ts";
 import { Observer } from "./observer.ts";
@@ -149,6 +150,8 @@ export class ObservedSession {
 
 /** What the journal makes of an event, without what it adds. */
 function asWritten(event: AuditEvent): AuditEvent {
-  const { at, prev, seq, ...written } = JSON.parse(canonicalJson({ ...event }));
+  const place = { at: "", prev: "", seq: 0 };
+  const line = event instanceof OrderedRecord ? event.line(place) : canonicalJson({ ...event });
+  const { at, prev, seq, ...written } = JSON.parse(line);
   return written;
 }

@@ -1,7 +1,12 @@
 // Writes a session's statement records: who they are about, their ids, and outcomes with the transaction's state.
 
 import type { TransactionState } from "@jitdb/shared/postgres/backend";
-import { type OutcomeDetails, QueryIntent, StatementOutcome } from "../../../audit/ordered.ts";
+import {
+  type OutcomeDetails,
+  QueryIntent,
+  SessionTexts,
+  StatementOutcome,
+} from "../../../audit/ordered.ts";
 import type {
   AuditEvent,
   Candidate,
@@ -23,6 +28,7 @@ export interface SessionRecordsOptions {
 
 export class SessionRecords {
   readonly subject: Subject & { readonly session: string };
+  readonly #texts: SessionTexts;
   readonly #append: (event: AuditEvent) => void;
   readonly #now: () => number;
   #ids = 0;
@@ -33,6 +39,7 @@ export class SessionRecords {
 
   constructor({ subject, append, now }: SessionRecordsOptions) {
     this.subject = subject;
+    this.#texts = new SessionTexts(subject);
     this.#append = append;
     this.#now = now;
   }
@@ -54,13 +61,12 @@ export class SessionRecords {
   /** Appends a Query's intent. */
   appendQuery(statement: string, recorded: RecordedText, encoding: string): void {
     const { text, masked } = recorded;
-    const { subject } = this;
     this.append(
       typeof text === "string"
-        ? new QueryIntent(subject, statement, text, masked, encoding)
+        ? new QueryIntent(this.#texts, statement, text, masked, encoding)
         : {
             kind: "statement.intent",
-            ...subject,
+            ...this.subject,
             statement,
             protocol: "query",
             ...recorded,
@@ -113,7 +119,7 @@ export class SessionRecords {
     const now = this.#now();
     const { statement, bytesIn, bytesOut } = running;
     const passed = { bytesIn, bytesOut, durationMs: round(now - running.startedAt) };
-    const outcome = new StatementOutcome(this.subject, statement, result, passed, {
+    const outcome = new StatementOutcome(this.#texts, statement, result, passed, {
       ...details,
       index: running.kind === "query" ? running.results : undefined,
       rows: details.rows ?? (running.rows > 0 ? running.rows : undefined),
@@ -129,7 +135,7 @@ export class SessionRecords {
   /** The outcome of a message that ran nothing of its own, named by its record's id. */
   settleMessage(statement: string, result: StatementResult, sqlstate?: string): void {
     const none = { bytesIn: 0, bytesOut: 0, durationMs: 0 };
-    this.#hold(new StatementOutcome(this.subject, statement, result, none, { sqlstate }));
+    this.#hold(new StatementOutcome(this.#texts, statement, result, none, { sqlstate }));
   }
 
   /** Writes the outcome that waits, if one does. */
