@@ -57,7 +57,6 @@ export class Turn {
   }
 
   #run(): void {
-    this.#isScheduled = false;
     if (this.#forwarders.size > 0) {
       const forwarders = this.#forwarders;
       this.#forwarders = new Set();
@@ -65,21 +64,26 @@ export class Turn {
       for (const forwarder of forwarders) {
         forwarder.forward(failure);
       }
-      this.#send();
-      return;
     }
     // Outcomes alone: the client need not wait for them. What can't be written stays buffered, and stops the next statement.
     this.#send();
     if (this.#flushesNow) {
       this.#flush();
     } else {
-      this.#timer ??= setTimeout(() => this.#flush(), outcomeRestMs).unref();
+      this.#timer ??= setTimeout(() => this.#rest(), outcomeRestMs).unref();
+    }
+    this.#isScheduled = false;
+    if (this.#forwarders.size > 0 || this.#senders.size > 0) {
+      this.#schedule();
     }
   }
 
-  #flush(): JitdbError | undefined {
-    clearTimeout(this.#timer);
+  #rest(): void {
     this.#timer = undefined;
+    this.#flush();
+  }
+
+  #flush(): JitdbError | undefined {
     this.#flushesNow = false;
     try {
       this.#journal.flush();

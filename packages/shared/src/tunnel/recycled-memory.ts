@@ -30,8 +30,8 @@ export class RecycledMemory {
   }
 
   /** Whether `giveBack` would use the memory of these bytes again. */
-  isLent({ buffer }: Uint8Array): boolean {
-    return this.#lent.has(buffer);
+  isLent({ buffer, byteLength }: Uint8Array): boolean {
+    return byteLength >= smallBytes && this.#lent.has(buffer);
   }
 
   copy(bytes: Uint8Array): Uint8Array {
