@@ -3,7 +3,6 @@
 // Implements the agent's half of docs/tunnel-protocol.md.
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
-import type { Clock } from "@jitdb/shared/ids";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import type { AuthMap, GoAwayMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
 import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
@@ -36,7 +35,6 @@ export interface LinkEvents {
 }
 
 export interface LinkOptions {
-  readonly clock: Clock;
   readonly events: LinkEvents;
   /** Name and version of this program, for the server's log. */
   readonly software: string;
@@ -46,7 +44,6 @@ export interface LinkOptions {
 
 export class TunnelLink {
   readonly #session: TunnelSession;
-  readonly #clock: Clock;
   readonly #events: LinkEvents;
   readonly #heartbeatMs: number;
   readonly #receivers = new Map<number, StreamReceiver>();
@@ -68,7 +65,6 @@ export class TunnelLink {
 
   /** Takes over an open, paused WebSocket and starts it. */
   constructor(socket: FastWebSocket, options: LinkOptions) {
-    this.#clock = options.clock;
     this.#events = options.events;
     this.#heartbeatMs = options.heartbeatMs ?? linkLimits.heartbeatMs;
     this.#session = new TunnelSession({ role: "agent", software: options.software });
@@ -200,7 +196,7 @@ export class TunnelLink {
         throw new JitdbError("tunnel.protocol", "The server sent a text message on the tunnel.");
       }
       const message = data as Buffer;
-      const events = this.#session.receive(message, this.#clock.now());
+      const events = this.#session.receive(message, performance.now());
       this.#lend(message, events);
       for (const event of events) {
         this.#handle(event);
@@ -302,7 +298,7 @@ export class TunnelLink {
       this.#socket?.terminate();
       return;
     }
-    this.#session.ping(this.#clock.now());
+    this.#session.ping(performance.now());
     this.#scheduleFlush();
   }
 

@@ -20,8 +20,10 @@ export const tunnelLimits = {
   maxWindowBytes: 16_777_216,
   /** Credit that all streams of a tunnel have together beyond what they began with. */
   growthBytes: 16_777_216,
-  /** A shorter round trip counts as this long where windows are measured. */
-  leastRoundTripMs: 2,
+  /** What arrives for a stream is measured for so long at least: programs take turns, whatever the path. */
+  leastSampleMs: 2,
+  /** Up to here a window grows as if the path took `leastSampleMs`: smaller ones cost more to give than they save in waiting. */
+  nearWindowBytes: 262_144,
   /** DATA frames of a tunnel that may wait for their reader at once: each costs memory beside its bytes. */
   maxUnreadFrames: 32_768,
   /** Memory for all streams that a sender keeps, unsent or not acknowledged; above it, streams with more than their share wait. */

@@ -100,26 +100,33 @@ export class ReceiveWindow {
    * What a window lets through comes in bursts, and between the two measurements might be half of each.
    */
   startSample(nowMs: number, roundTripMs: number): void {
-    if (nowMs - this.#sampleStartMs >= 2 * roundTripMs) {
+    if (nowMs - this.#sampleStartMs >= 2 * Math.max(roundTripMs, tunnelLimits.leastSampleMs)) {
       this.#sampleFrom(nowMs);
     }
   }
 
   /**
-   * Ends the measurement. If more than half of the window arrives in a round trip, the window may be what holds the sender back, and
-   * it grows towards twice the bandwidth-delay product and one turn, since bytes come in turns; to its double at once and by `budgetBytes`
-   * at the most.
+   * Ends the measurement, unless it has only begun. If more than half of the window arrives in a round trip, the window may be what
+   * holds the sender back, and it grows towards twice the bandwidth-delay product and one turn, since bytes come in turns; to its
+   * double at once and by `budgetBytes` at the most. Up to `nearWindowBytes` a shorter path counts as one of `leastSampleMs`.
    * @param roundTripMs what the path itself takes; waiting in queues is no part of it, which larger windows only lengthen
    */
   endSample(nowMs: number, roundTripMs: number, budgetBytes: number, maxWindowBytes: number): void {
-    const elapsedMs = Math.max(1, nowMs - this.#sampleStartMs);
-    const product = ((this.#received - this.#sampleStart) * roundTripMs) / elapsedMs;
-    if (product * 2 > this.#windowBytes) {
-      const wanted = product * 2 + tunnelLimits.turnDataBytes;
-      const size = Math.min(Math.floor(wanted), this.#windowBytes * 2, maxWindowBytes);
-      const budget = this.#windowBytes + Math.max(0, Math.floor(budgetBytes));
-      this.#windowBytes = Math.max(this.#windowBytes, Math.min(size, budget));
+    const { leastSampleMs, nearWindowBytes, turnDataBytes } = tunnelLimits;
+    const elapsedMs = nowMs - this.#sampleStartMs;
+    if (elapsedMs < leastSampleMs) {
+      return;
     }
+    const bytesPerMs = (this.#received - this.#sampleStart) / elapsedMs;
+    const wantedFor = (ms: number) => {
+      const product = bytesPerMs * ms;
+      return product * 2 > this.#windowBytes ? Math.floor(product * 2) + turnDataBytes : 0;
+    };
+    const near = Math.min(wantedFor(Math.max(roundTripMs, leastSampleMs)), nearWindowBytes);
+    const wanted = Math.max(wantedFor(roundTripMs), near);
+    const size = Math.min(wanted, this.#windowBytes * 2, maxWindowBytes);
+    const budget = this.#windowBytes + Math.max(0, Math.floor(budgetBytes));
+    this.#windowBytes = Math.max(this.#windowBytes, Math.min(size, budget));
     this.#sampleFrom(nowMs);
   }
 

@@ -1,12 +1,11 @@
 // PING and what is measured with it: how long a round trip takes, and how much of each busy stream arrives within one.
 
 import { JitdbError } from "../errors.ts";
-import { tunnelLimits } from "./limits.ts";
 import type { TunnelStream } from "./stream.ts";
 
 export interface RoundTrip {
   readonly ms: number;
-  /** The smallest of this WebSocket, but no less than `leastRoundTripMs`: what the path takes, without the waiting in queues. */
+  /** The smallest of this WebSocket: what the path takes, without the waiting in queues. */
   readonly smallestMs: number;
   /** The streams that were measured in it. */
   readonly streams: Iterable<TunnelStream>;
@@ -58,9 +57,7 @@ export class RoundTrips {
     const streams = this.#measured;
     this.#pending = undefined;
     this.#measured = new Set();
-    // Programs take turns of some milliseconds, whatever the path: windows for less would starve them.
-    const takenMs = Math.max(ms, tunnelLimits.leastRoundTripMs);
-    this.#smallestMs = Math.min(this.#smallestMs, takenMs);
+    this.#smallestMs = Math.min(this.#smallestMs, ms);
     return { ms, smallestMs: this.#smallestMs, streams };
   }
 

@@ -128,7 +128,7 @@ export class TunnelSession {
    * Takes one WebSocket message over and says what happened. The message must not be reused: `data` events are views into it.
    * After an error the tunnel is over: take the output once more (it ends with a GOAWAY that names the error) and close the
    * WebSocket with `error.forms.wsClose`.
-   * @param nowMs epoch milliseconds; only measures round trips.
+   * @param nowMs milliseconds of a clock that does not go back, with fractions: what a near path takes is less than one
    * @throws JitdbError `tunnel.protocol`, `tunnel.too_large`, `tunnel.window_overrun`, `tunnel.too_many_streams`.
    */
   receive(message: Uint8Array, nowMs: number): TunnelEvent[] {

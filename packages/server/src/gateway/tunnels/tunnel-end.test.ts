@@ -31,7 +31,6 @@ async function openStream() {
   const opened: StreamEnd[] = [];
   const ports = {
     turn: new Turn({ flush: () => undefined }),
-    clock: { now: () => 0 },
     memory: new RecycledMemory(),
   };
   const options = { pingIntervalMs: 60_000, silenceMs: 60_000, maxBufferedBytes, maxStreams: 4 };

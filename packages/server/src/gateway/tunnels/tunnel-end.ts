@@ -2,7 +2,6 @@
 // are for. Outlives its WebSockets: without one it is parked, and its streams take what they are given up to their credit.
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
-import type { Clock } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
@@ -63,7 +62,6 @@ const goodbyes: ReadonlySet<number> = new Set([1000, 1002, 1003, 1005, 1007, 100
 export class TunnelEnd implements Sender, StreamCarrier {
   readonly session: TunnelSession;
   readonly #turn: Turn;
-  readonly #clock: Clock;
   readonly memory: RecycledMemory;
   readonly #options: TunnelEndOptions;
   readonly #owner: TunnelOwner;
@@ -84,12 +82,11 @@ export class TunnelEnd implements Sender, StreamCarrier {
   constructor(
     ws: FastWebSocket,
     ticket: HelloMap["ticket"],
-    ports: { readonly turn: Turn; readonly clock: Clock; readonly memory: RecycledMemory },
+    ports: { readonly turn: Turn; readonly memory: RecycledMemory },
     options: TunnelEndOptions,
     owner: TunnelOwner,
   ) {
     this.#turn = ports.turn;
-    this.#clock = ports.clock;
     this.memory = ports.memory;
     this.#options = options;
     this.#owner = owner;
@@ -113,7 +110,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
     this.#reason = undefined;
     this.#bind(ws);
     // Its answer says that the agent has the new ticket.
-    this.session.ping(this.#clock.now());
+    this.session.ping(performance.now());
     this.#onMessage(message, true);
   }
 
@@ -259,7 +256,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
         return;
       }
       this.#hasHeard = true;
-      events = this.session.receive(data, this.#clock.now());
+      events = this.session.receive(data, performance.now());
     } catch (error) {
       this.#hasHeard = true;
       this.#fail(toJitdbError(error), isBinary);
@@ -315,7 +312,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
         return;
       }
       case "pong":
-        this.#roundTripMs = event.roundTripMs;
+        this.#roundTripMs = Math.round(event.roundTripMs);
         this.#owner.confirmed();
         return;
       case "resumed":
@@ -354,7 +351,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
   }
 
   #ping(): void {
-    this.session.ping(this.#clock.now());
+    this.session.ping(performance.now());
     this.schedule();
     // Any message is a sign of life: the answer itself may have to wait behind data on a slow path.
     this.#silence ??= setTimeout(() => {
