@@ -7,6 +7,7 @@ import { type BackendKeyData, parseBackendKeyData } from "@jitdb/shared/postgres
 import { BodyCollector, MessageWalker } from "@jitdb/shared/postgres/decoder";
 import { backendMessages, bulkMessages, postgresLimits } from "@jitdb/shared/postgres/messages";
 import { encodeEnd, encodeRefusal } from "@jitdb/shared/postgres/native-error";
+import { nursery } from "../nursery.ts";
 import type { AgentStream, StreamReceiver } from "../stream.ts";
 
 /** How long a client may take to read why it ends before its socket is cut. */
@@ -54,7 +55,10 @@ export class Relay implements StreamReceiver {
     const client = this.#client;
     this.#isOpen = true;
     this.#forward(this.#options.early);
-    client.on("data", (bytes) => this.#forward(bytes));
+    client.on("data", (bytes) => {
+      this.#forward(bytes);
+      nursery.filled(bytes.byteLength);
+    });
     client.on("end", () => {
       if (!this.#isOver) {
         this.#stream?.close();

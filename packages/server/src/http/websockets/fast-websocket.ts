@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import { encodeMessage, FastLane } from "@jitdb/shared/websocket/fast-lane";
 import { WebSocket } from "ws";
+import { nursery } from "./nursery.ts";
 
 /** One for all: what each keeps for its next message would come together. */
 const memory = new RecycledMemory();
@@ -31,6 +32,7 @@ export class FastWebSocket extends WebSocket {
     });
     const push = (bytes: Uint8Array) => {
       lane.push(bytes);
+      nursery.filled(bytes.byteLength);
       if (lane.isLeft) {
         // From here on `ws` reads by itself: it knows when to stop.
         socket.off("data", push);
