@@ -10,6 +10,10 @@ const programs = [
   { folder: "packages/cli", entries: ["src/main.ts", "src/keychain-helper.ts"] },
 ];
 
+/** What bundled CommonJS modules expect to have. */
+const commonJs = `import { createRequire as jitdbRequire } from "node:module";
+const require = jitdbRequire(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;`;
+
 /** Builds both programs; takes well under a second, so that every task can afford it. */
 export async function build(): Promise<void> {
   await Promise.all(programs.map(buildProgram));
@@ -31,9 +35,9 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
     format: "esm",
     platform: "node",
     target: "node22",
-    // Development dependencies are bundled: kysely and, for `jitdb`, zod are a hundred small files and more, which take longer
-    // to find than to run.
+    // Development dependencies are bundled: hundreds of small files take longer to find than to run.
     external: [...Object.keys(dependencies), ...Object.keys(optionalDependencies)],
+    banner: { js: commonJs },
     define: { JITDB_VERSION: JSON.stringify(version) },
     logLevel: "error",
     write: false,
