@@ -1,4 +1,4 @@
-// A drawing of a run: for each measure a bar for each path, as long as its ratio to a direct connection.
+// A drawing of a run: for each measure a bar for each path, as long as its ratio to a direct connection. Measures without one are not drawn.
 
 import type { PublishedRun } from "./publish.ts";
 import { valuesOf } from "./report.ts";
@@ -29,6 +29,9 @@ export function chartOf({ measures }: Pick<PublishedRun, "measures">): string {
   let y: number = layout.top;
   for (const { measure, paths } of measures) {
     const direct = valuesOf(paths.find(({ path }) => path === "direct"));
+    if (direct.length === 0) {
+      continue;
+    }
     const bars = paths.filter(({ path }) => path !== "direct");
     const middle = y + (bars.length * layout.bar) / 2 + 4;
     parts.push(`<text x="${layout.left - 10}" y="${middle}" text-anchor="end">${measure}</text>`);

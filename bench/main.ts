@@ -6,12 +6,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { execa } from "execa";
 import { createLongPath, nearAddress } from "./far/namespaces.ts";
+import { auditMeasures } from "./measures/audit.ts";
 import { connectMeasure } from "./measures/connects.ts";
 import { copyMeasures } from "./measures/copy.ts";
 import { firstQueryMeasure } from "./measures/far.ts";
 import type { Measure, Scale } from "./measures/measure.ts";
 import { neighbourMeasures } from "./measures/neighbours.ts";
 import { pgbenchMeasures } from "./measures/pgbench.ts";
+import { measureMemory, memoryNames } from "./memory/memory.ts";
 import { type MicroResult, measureIdle, measureMicros, toMicroTable } from "./micro/micro.ts";
 import { missingLine } from "./paths/tools.ts";
 import { createPlace } from "./place.ts";
@@ -20,11 +22,17 @@ import { type MeasureRounds, reached, toGoalTable, toTable } from "./report.ts";
 import { runMeasure, warmUp } from "./run.ts";
 
 const scales: Readonly<Record<"full" | "quick", Scale>> = {
-  full: { rounds: 5, seconds: 5, rows: 2_000_000 },
-  quick: { rounds: 3, seconds: 1, rows: 500_000 },
+  full: { rounds: 5, seconds: 5, rows: 2_000_000, idleStreams: [1, 1000, 5000] },
+  quick: { rounds: 3, seconds: 1, rows: 500_000, idleStreams: [1, 1000] },
 };
 
-const nearMeasures = [...pgbenchMeasures, ...copyMeasures, connectMeasure, ...neighbourMeasures];
+const nearMeasures = [
+  ...pgbenchMeasures,
+  ...auditMeasures,
+  ...copyMeasures,
+  connectMeasure,
+  ...neighbourMeasures,
+];
 const farMeasures = [firstQueryMeasure, ...copyMeasures.filter(({ name }) => name === "copy out")];
 
 const { values: options } = parseArgs({
@@ -59,7 +67,8 @@ async function benchAll(): Promise<void> {
   const measures: MeasureRounds[] = [];
   const near = chosen(nearMeasures, "");
   if (near.length > 0) {
-    const place = await createPlace(scale, "127.0.0.1", [], say);
+    const hasUnrecorded = near.some(({ on }) => on?.includes("unrecorded"));
+    const place = await createPlace({ scale, host: "127.0.0.1", hasUnrecorded, say });
     try {
       await warmUp(place.site, place.paths, scale);
       for (const measure of near) {
@@ -69,6 +78,12 @@ async function benchAll(): Promise<void> {
       }
     } finally {
       await place.close();
+    }
+  }
+  if (memoryNames(scale.idleStreams).some((name) => name.includes(options.only))) {
+    for (const rounds of await measureMemory(scale.idleStreams)) {
+      say(toTable(rounds));
+      measures.push(rounds);
     }
   }
   if (chosen(farMeasures, "50 ms: ").length > 0) {
@@ -125,9 +140,10 @@ async function benchFar(): Promise<MeasureRounds[]> {
 }
 
 async function benchFarEnd(far: readonly string[]): Promise<MeasureRounds[]> {
-  const place = await createPlace(scale, nearAddress, far, (text) =>
-    process.stderr.write(`${text}\n`),
-  );
+  const place = await createPlace({
+    ...{ scale, host: nearAddress, far },
+    say: (text) => process.stderr.write(`${text}\n`),
+  });
   try {
     await warmUp(place.site, place.paths, scale);
     const measures: MeasureRounds[] = [];

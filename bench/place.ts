@@ -15,6 +15,7 @@ import type { Path } from "./paths/path.ts";
 import { startPgbouncer } from "./paths/pgbouncer.ts";
 import { startSsh } from "./paths/ssh.ts";
 import { missingLine, type Tool } from "./paths/tools.ts";
+import { buildUnrecorded } from "./paths/unrecorded.ts";
 import { createSite, type Site } from "./site.ts";
 
 export interface Place {
@@ -23,7 +24,8 @@ export interface Place {
   close(): Promise<void>;
 }
 
-const policies = `
+/** Everything for developers, at once. */
+export const policies = `
   - name: bench
     who: { groups: [developers] }
     databases: ["prod-*"]
@@ -37,13 +39,19 @@ function rowOf(number: number): string {
   return `${number}\t0\t`.padEnd(rowBytes - 1, "x");
 }
 
-/** @param host where the servers of the paths are reached; @param far in front of clients' commands */
-export async function createPlace(
-  scale: Scale,
-  host: string,
-  far: readonly string[],
-  say: (text: string) => void,
-): Promise<Place> {
+export interface PlaceOptions {
+  readonly scale: Scale;
+  /** Where the servers of the paths are reached. */
+  readonly host: string;
+  /** In front of clients' commands. */
+  readonly far?: readonly string[];
+  /** Whether jitdb without records is there, too. */
+  readonly hasUnrecorded?: boolean;
+  readonly say: (text: string) => void;
+}
+
+export async function createPlace(options: PlaceOptions): Promise<Place> {
+  const { scale, host, far = [], hasUnrecorded = false, say } = options;
   const closers: (() => unknown)[] = [];
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) {
@@ -54,17 +62,17 @@ export async function createPlace(
     await build();
     const folder = await mkdtemp(join(tmpdir(), "jitdb-bench-"));
     closers.push(() => rm(folder, { recursive: true, force: true }));
-    const installation = await createInstallation({
-      postgres: "system",
-      policies,
-      postgresSettings: { shared_buffers: "256MB", max_wal_size: "2GB" },
-    });
-    closers.push(() => installation.stop());
-    await installation.asSuperuser(`
-      CREATE TABLE app.bench (aid int PRIMARY KEY, abalance int, filler text);
-      INSERT INTO app.bench SELECT i, 0, repeat('x', ${rowBytes - 4} - length(i::text))
-        FROM generate_series(1, ${scale.rows}) AS i;`);
-    await installation.asSuperuser("VACUUM ANALYZE app.bench");
+    const install = async () => {
+      const installation = await createInstallation({
+        postgres: "system",
+        policies,
+        postgresSettings: { shared_buffers: "256MB", max_wal_size: "2GB" },
+      });
+      closers.push(() => installation.stop());
+      await fill(installation, scale);
+      return installation;
+    };
+    const installation = await install();
     await writeFile(
       join(folder, "rows.tsv"),
       Array.from({ length: scale.rows }, (_, index) => `${rowOf(index + 1)}\n`).join(""),
@@ -97,13 +105,28 @@ export async function createPlace(
       await add("PgBouncer", ["pgbouncer"], () => startPgbouncer(site));
       await add("a bare relay", ["openssl"], () => startBare(site));
     }
+    if (hasUnrecorded) {
+      await add("jitdb without records", ["openssl"], async () => {
+        const program = await buildUnrecorded();
+        return await startJitdb(site, await install(), program);
+      });
+    }
     await add("jitdb", ["openssl"], () => startJitdb(site, installation));
-    await installation.asSuperuser(grantAll);
     return { site, paths, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** The table that all measures read, and who may. */
+async function fill(installation: Installation, { rows }: Scale): Promise<void> {
+  await installation.asSuperuser(`
+    CREATE TABLE app.bench (aid int PRIMARY KEY, abalance int, filler text);
+    INSERT INTO app.bench SELECT i, 0, repeat('x', ${rowBytes - 4} - length(i::text))
+      FROM generate_series(1, ${rows}) AS i;`);
+  await installation.asSuperuser("VACUUM ANALYZE app.bench");
+  await installation.asSuperuser(grantAll);
 }
 
 /** From now on the database answers requests for TLS. */

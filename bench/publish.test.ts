@@ -19,6 +19,18 @@ const run: PublishedRun = {
       per: "GB",
       paths: [rounds("direct", 100, 200), rounds("ssh", 50, 100), rounds("jitdb", 60, 100)],
     },
+    {
+      measure: "audit: pgbench simple c16",
+      unit: "tps",
+      per: "transaction",
+      paths: [rounds("unrecorded", 1000, 2000), rounds("jitdb", 880, 1760)],
+    },
+    {
+      measure: "memory: agent",
+      unit: "MB",
+      per: undefined,
+      paths: [rounds("jitdb", 91.26)],
+    },
   ],
 };
 
@@ -26,6 +38,13 @@ describe("a published run", () => {
   it("has a row for each measure: ratios to direct, and to what the floor is held against", () => {
     expect(toRatioTable(run)).toContain(
       "| copy out | 0.50 |  |  | 0.55 (0.50–0.60) | 1.10 of ssh (≥ 1): floor |",
+    );
+  });
+
+  it("has jitdb's own value where there is no direct connection, and the floor in its unit or of jitdb without records", () => {
+    expect(toRatioTable(run)).toContain(
+      "| audit: pgbench simple c16 |  |  |  | 1320 tps | 0.88 of jitdb without records (≥ 0.85): floor |\n" +
+        "| memory: agent |  |  |  | 91.3 MB | 91.3 MB (≤ 90): **missed** |",
     );
   });
 
@@ -42,7 +61,7 @@ describe("a published run", () => {
     expect(() => withRun("nothing", run)).toThrow("no place for a run");
   });
 
-  it("is drawn with a bar for each path but the direct one, as long as its ratio", () => {
+  it("is drawn with a bar for each path but the direct one, as long as its ratio to that", () => {
     const chart = chartOf(run);
     const widths = [...chart.matchAll(/width="([\d.]+)" height="8"/g)].map(([, width]) =>
       Number(width),

@@ -4,8 +4,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { chartOf } from "./chart.ts";
-import { type MeasureRounds, reached, valuesOf } from "./report.ts";
-import { ratioOf } from "./statistics.ts";
+import { type GoalReached, type MeasureRounds, reached, valuesOf } from "./report.ts";
+import { median, ratioOf } from "./statistics.ts";
 
 export interface PublishedRun {
   /** ISO 8601. */
@@ -43,27 +43,15 @@ export function withRun(page: string, run: PublishedRun): string {
   return `${page.slice(0, from + begin.length)}\n${toRatioTable(run)}${page.slice(to)}`;
 }
 
-/** Ratios to a direct connection, medians of the rounds; jitdb's with the spread of its rounds. */
+/**
+ * Ratios to a direct connection, medians of the rounds; jitdb's with the spread of its rounds, or its own value where no direct connection was
+ * measured.
+ */
 export function toRatioTable({ date, machine, scale, measures }: PublishedRun): string {
   const goals = reached(measures);
-  const rows = measures.map(({ measure, paths }) => {
-    const of = (name: string) => paths.find(({ path }) => path === name);
-    const direct = valuesOf(of("direct"));
-    const ratio = (name: string) => {
-      const rounds = of(name);
-      return rounds && ratioOf(valuesOf(rounds), direct);
-    };
-    const short = (name: string) => ratio(name)?.median.toFixed(2) ?? "";
-    const own = ratio("jitdb");
-    const spread = own === undefined ? "" : ` (${own.least.toFixed(2)}–${own.most.toFixed(2)})`;
-    const verdicts = goals
-      .filter((goal) => goal.measure === measure)
-      .map((goal) => {
-        const sign = goal.isMost === true ? "≤" : "≥";
-        const verdict = goal.verdict === "missed" ? "**missed**" : goal.verdict;
-        return `${goal.ratio.toFixed(2)} of ${goal.against} (${sign} ${goal.floor}): ${verdict}`;
-      });
-    return `| ${measure} | ${short("ssh")} | ${short("pgbouncer")} | ${short("bare")} | ${short("jitdb")}${spread} | ${verdicts.join("; ")} |`;
+  const rows = measures.map((rounds) => {
+    const cells = [...ratioCells(rounds), verdictsOf(rounds, goals)];
+    return `| ${rounds.measure} | ${cells.join(" | ")} |`;
   });
   return [
     `${date}, ${machine}, ${scale}.`,
@@ -75,4 +63,38 @@ export function toRatioTable({ date, machine, scale, measures }: PublishedRun): 
     "![Ratios to a direct connection](performance.svg)",
     "",
   ].join("\n");
+}
+
+function ratioCells({ unit, paths }: MeasureRounds): string[] {
+  const of = (name: string) => paths.find(({ path }) => path === name);
+  const direct = of("direct");
+  if (direct === undefined) {
+    return ["", "", "", `${median(valuesOf(of("jitdb"))).toFixed(unit === "tps" ? 0 : 1)} ${unit}`];
+  }
+  return ["ssh", "pgbouncer", "bare", "jitdb"].map((name) => {
+    const rounds = of(name);
+    if (rounds === undefined) {
+      return "";
+    }
+    const ratio = ratioOf(valuesOf(rounds), valuesOf(direct));
+    const spread = ` (${ratio.least.toFixed(2)}–${ratio.most.toFixed(2)})`;
+    return `${ratio.median.toFixed(2)}${name === "jitdb" ? spread : ""}`;
+  });
+}
+
+/** How the table calls what a floor is held against. */
+const names = { direct: "direct", ssh: "ssh", unrecorded: "jitdb without records" } as const;
+
+function verdictsOf({ measure, unit }: MeasureRounds, goals: readonly GoalReached[]): string {
+  return goals
+    .filter((goal) => goal.measure === measure)
+    .map(({ value, against, floor, isMost, verdict }) => {
+      const said =
+        against === undefined
+          ? `${value.toFixed(1)} ${unit}`
+          : `${value.toFixed(2)} of ${names[against]}`;
+      const limit = `${isMost === true ? "≤" : "≥"} ${floor}`;
+      return `${said} (${limit}): ${verdict === "missed" ? "**missed**" : verdict}`;
+    })
+    .join("; ");
 }

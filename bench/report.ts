@@ -20,7 +20,8 @@ export interface MeasureRounds {
 }
 
 export interface GoalReached extends Goal {
-  readonly ratio: number;
+  /** The ratio to the other path, or what was measured where there is none. */
+  readonly value: number;
   readonly verdict: ReturnType<typeof judge>;
 }
 
@@ -32,22 +33,27 @@ export function reached(measures: readonly MeasureRounds[]): GoalReached[] {
   return goals.flatMap((goal) => {
     const paths = measures.find(({ measure }) => measure === goal.measure)?.paths ?? [];
     const of = (name: string) => paths.find(({ path }) => path === name);
-    const [own, other] = [of("jitdb"), of(goal.against)];
-    if (own === undefined || other === undefined) {
+    const own = of("jitdb");
+    const other = goal.against && of(goal.against);
+    if (own === undefined || (goal.against !== undefined && other === undefined)) {
       return [];
     }
-    const ratio = ratioOf(valuesOf(own), valuesOf(other)).median;
-    return [{ ...goal, ratio, verdict: judge(goal, ratio) }];
+    const values = valuesOf(own);
+    const value = other === undefined ? median(values) : ratioOf(values, valuesOf(other)).median;
+    return [{ ...goal, value, verdict: judge(goal, value) }];
   });
 }
 
-/** Rows of a Markdown table: value, ratio to direct with its spread, processor time. */
+/** Rows of a Markdown table: value, ratio to the first path with its spread, processor time. */
 export function toTable({ measure, unit, per, paths }: MeasureRounds): string {
-  const [direct] = paths;
+  const [first] = paths;
   const rows = paths.map((rounds) => {
     const values = valuesOf(rounds);
-    const ratio = ratioOf(values, valuesOf(direct));
-    const spread = `${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)}–${ratio.most.toFixed(2)})`;
+    const ratio = ratioOf(values, valuesOf(first));
+    const spread =
+      paths.length === 1
+        ? ""
+        : `${ratio.median.toFixed(2)} (${ratio.least.toFixed(2)}–${ratio.most.toFixed(2)})`;
     const extras = Object.keys(rounds.results[0]?.extras ?? {}).map((name) => {
       const all = rounds.results.map((result) => result.extras?.[name] ?? Number.NaN);
       return `${name} ${median(all).toFixed(2)}`;
@@ -57,7 +63,7 @@ export function toTable({ measure, unit, per, paths }: MeasureRounds): string {
   const head = [
     `**${measure}** (${unit})`,
     "",
-    "| path | median | to direct | CPU | |",
+    `| path | median | to ${first?.path} | CPU | |`,
     "|---|---|---|---|---|",
   ];
   return [...head, ...rows, ""].join("\n");
@@ -72,10 +78,10 @@ function cpuOf({ results, cpuSeconds }: PathRounds, per: string | undefined): st
 }
 
 export function toGoalTable(measures: readonly MeasureRounds[]): string {
-  const rows = reached(measures).map(({ measure, against, ratio, floor, stretch, verdict }) => {
-    const cells = [measure, against, ratio.toFixed(2), floor, stretch ?? "", verdict];
+  const rows = reached(measures).map(({ measure, against, value, floor, stretch, verdict }) => {
+    const cells = [measure, against ?? "", value.toFixed(2), floor, stretch ?? "", verdict];
     return `| ${cells.join(" | ")} |`;
   });
-  const head = ["| measure | against | ratio | floor | stretch | |", "|---|---|---|---|---|---|"];
+  const head = ["| measure | against | value | floor | stretch | |", "|---|---|---|---|---|---|"];
   return [...head, ...rows, ""].join("\n");
 }

@@ -28,7 +28,7 @@ export async function runMeasure(
   paths: readonly Path[],
   scale: Scale,
 ): Promise<MeasureRounds> {
-  const able = paths.filter(({ name }) => measure.without?.includes(name) !== true);
+  const able = paths.filter(({ name }) => takesPart(name, measure));
   const rounds = able.map((path) => ({ path, results: [] as Result[], cpu: [] as number[] }));
   for (let round = 0; round < scale.rounds; round += 1) {
     for (const one of round % 2 === 0 ? rounds : [...rounds].reverse()) {
@@ -43,6 +43,10 @@ export async function runMeasure(
     per: measure.per,
     paths: rounds.map(({ path, results, cpu }) => ({ path: path.name, results, cpuSeconds: cpu })),
   };
+}
+
+function takesPart(name: Path["name"], { on, without }: Measure): boolean {
+  return on?.includes(name) ?? (name !== "unrecorded" && without?.includes(name) !== true);
 }
 
 function totalCpu(path: Path): number {

@@ -2,11 +2,15 @@
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { build as bundle, type OutputFile } from "esbuild";
+import { build as bundle, type OutputFile, type Plugin } from "esbuild";
 import { root } from "./root.ts";
 
+const server = {
+  folder: "packages/server",
+  entries: ["src/main.ts", "src/store/sqlite-worker.ts"],
+};
 const programs = [
-  { folder: "packages/server", entries: ["src/main.ts", "src/store/sqlite-worker.ts"] },
+  server,
   { folder: "packages/cli", entries: ["src/main.ts", "src/keychain-helper.ts"] },
 ];
 
@@ -16,10 +20,24 @@ const require = jitdbRequire(import.meta.url), __filename = import.meta.filename
 
 /** Builds both programs; takes well under a second, so that every task can afford it. */
 export async function build(): Promise<void> {
-  await Promise.all(programs.map(buildProgram));
+  await Promise.all(programs.map((program) => buildProgram(program, "dist")));
 }
 
-async function buildProgram({ folder, entries }: (typeof programs)[number]): Promise<void> {
+/**
+ * Builds another server, for the bench.
+ * @param outdir below the package's folder, where it finds its dependencies
+ * @returns its folder
+ */
+export async function buildServer(outdir: string, plugin: Plugin): Promise<string> {
+  await buildProgram(server, outdir, [plugin]);
+  return join(root, server.folder, outdir);
+}
+
+async function buildProgram(
+  { folder, entries }: (typeof programs)[number],
+  outdir: string,
+  plugins: Plugin[] = [],
+): Promise<void> {
   const packageFolder = join(root, folder);
   const manifest: unknown = JSON.parse(await readFile(join(packageFolder, "package.json"), "utf8"));
   const { dependencies = {}, optionalDependencies = {}, version } = manifest as PackageManifest;
@@ -29,7 +47,8 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
     entryNames: "[name]",
     // Beside the entries, because a chunk finds its worker or helper next to itself.
     chunkNames: "chunk-[hash]",
-    outdir: "dist",
+    outdir,
+    plugins,
     bundle: true,
     splitting: true,
     format: "esm",
@@ -42,7 +61,7 @@ async function buildProgram({ folder, entries }: (typeof programs)[number]): Pro
     logLevel: "error",
     write: false,
   });
-  const dist = join(packageFolder, "dist");
+  const dist = join(packageFolder, outdir);
   await mkdir(dist, { recursive: true });
   await Promise.all(outputFiles.map(replace));
   // Only now, so that a program that is started meanwhile finds its files.

@@ -10,6 +10,8 @@ export interface Scale {
   readonly seconds: number;
   /** Rows of about a hundred bytes in the table that COPY moves. */
   readonly rows: number;
+  /** How many streams are idle while memory is read; rising. */
+  readonly idleStreams: readonly number[];
 }
 
 export interface Turn {
@@ -32,6 +34,8 @@ export interface Measure {
   /** What processor time is counted by. */
   readonly per?: "transaction" | "GB";
   readonly isLess?: true;
+  /** The paths that it is about; absent: all but jitdb without records. */
+  readonly on?: readonly Path["name"][];
   /** Paths that can't do it. */
   readonly without?: readonly Path["name"][];
   run(turn: Turn): Promise<Result>;

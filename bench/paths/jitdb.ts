@@ -10,8 +10,12 @@ import type { Path } from "./path.ts";
 
 const password = "benches like long passwords";
 
-/** The installation has its server not started yet. */
-export async function startJitdb(site: Site, installation: Installation): Promise<Path> {
+/** @param installation has its server not started yet; @param unrecorded the program that keeps no records */
+export async function startJitdb(
+  site: Site,
+  installation: Installation,
+  unrecorded?: string,
+): Promise<Path> {
   const port = await freePort();
   const url = `https://${site.host}:${port}`;
   const { serverFolder, folder } = installation;
@@ -36,7 +40,7 @@ export async function startJitdb(site: Site, installation: Installation): Promis
   await writeFile(file("jitdb.yaml"), configured);
   const trust = { NODE_EXTRA_CA_CERTS: file("tls.crt") };
   process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
-  await installation.startServer();
+  await installation.startServer({ entry: unrecorded });
   const home = join(folder, "alice");
   await mkdir(home, { mode: 0o700 });
   const alice = new Person("alice", home, password, trust);
@@ -73,7 +77,7 @@ export async function startJitdb(site: Site, installation: Installation): Promis
   const ready: { socket: string; port: number; user: string; database: string; password: string } =
     JSON.parse(line);
   return {
-    name: "jitdb",
+    name: unrecorded === undefined ? "jitdb" : "unrecorded",
     environment: {
       ...{ PGHOST: "127.0.0.1", PGPORT: String(ready.port), PGUSER: ready.user },
       ...{ PGPASSWORD: ready.password, PGDATABASE: ready.database },

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 
 export interface Path {
-  readonly name: "direct" | "ssh" | "pgbouncer" | "bare" | "jitdb";
+  readonly name: "direct" | "ssh" | "pgbouncer" | "bare" | "unrecorded" | "jitdb";
   /** libpq's variables. */
   readonly environment: Readonly<Record<string, string>>;
   /** Processes that carry the bytes, but for the client and the database. */

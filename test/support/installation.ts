@@ -172,8 +172,8 @@ export class Installation {
   }
 
   /** Starts the server, and waits until it is ready. */
-  async startServer(env: Readonly<Record<string, string>> = {}): Promise<void> {
-    this.#server = startProgram("jitdb-server", ["start"], { home: this.#serverHome, env });
+  async startServer(options: Pick<ProgramOptions, "env" | "entry"> = {}): Promise<void> {
+    this.#server = startProgram("jitdb-server", ["start"], { home: this.#serverHome, ...options });
     this.#server.stderr?.on("data", (chunk) => {
       this.#serverLog += String(chunk);
     });

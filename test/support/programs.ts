@@ -18,6 +18,8 @@ export type ProgramName = keyof typeof programs;
 
 export interface ProgramOptions {
   readonly home: string;
+  /** Another build of the program. */
+  readonly entry?: string | undefined;
   readonly cwd?: string;
   readonly input?: string;
   /** Both streams as one, stdout, in the order of a terminal. */
@@ -48,7 +50,7 @@ export function startProgram(
   args: readonly string[],
   options: ProgramOptions,
 ) {
-  const command = [process.execPath, programs[program], ...args];
+  const command = [process.execPath, options.entry ?? programs[program], ...args];
   const [file = "", ...rest] = options.isMerged ? [...mergingShell, ...command] : command;
   return execa(file, rest, {
     cwd: options.cwd ?? options.home,
