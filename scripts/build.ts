@@ -1,4 +1,4 @@
-// Bundles the two programs into packages/*/dist: one file per entry, shared chunks beside them, dependencies left outside.
+// Bundles the two programs into packages/*/dist: one file per entry, shared chunks beside them, what is native left outside.
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";

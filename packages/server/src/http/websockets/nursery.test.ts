@@ -13,8 +13,8 @@ async function collectionsOf(megabytes: number, filled: (byteCount: number) => v
   const kinds: unknown[] = [];
   const observer = new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
-      // Node's own field, which the browser's type lacks.
-      kinds.push((entry as PerformanceEntry & { readonly detail: { kind: number } }).detail.kind);
+      const { detail } = entry as unknown as { readonly detail: { readonly kind: number } };
+      kinds.push(detail.kind);
     }
   });
   observer.observe({ entryTypes: ["gc"] });
