@@ -81,6 +81,7 @@ export class FuzzedGateway {
     const journal = {
       append: (event: AuditEvent) => this.journal.append(event),
       flush: () => this.journal.flush(),
+      settle: () => undefined,
     };
     const ports: SessionPorts = {
       clock: { now: () => Date.now() },

@@ -38,6 +38,8 @@ export interface Journal {
    * @throws JitdbError `audit.unavailable`: nothing that waits for these records may go on
    */
   flush(): void;
+  /** Does what the next record would have to wait for, and nobody waits for now. */
+  settle(): void;
   /** `append` and `flush`. */
   record(event: AuditEvent): number;
   /** Whether an outbox row is among the newest hundred that were appended, before the last start too. */
@@ -93,8 +95,13 @@ class FileJournal implements Journal {
   readonly #listeners = new Set<() => void>();
 
   #seq: number;
+  /** Hash of the last line, unless that is still to be taken. */
   #prev: string;
   #flushedSeq: number;
+  /** The last record, where its line is not made yet. */
+  #pending: { readonly record: OrderedRecord; readonly at: string } | undefined;
+  /** Where the last line stands in the buffer, while its hash is to be taken: nobody needs it before the next line. */
+  #unhashed: { readonly start: number; readonly end: number } | undefined;
 
   #file: number | undefined;
   #length = 0;
@@ -140,6 +147,7 @@ class FileJournal implements Journal {
   }
 
   append(event: AuditEvent): number {
+    this.#makeLine();
     if (this.#buffered >= this.#maxBuffered) {
       this.flush();
     }
@@ -154,7 +162,13 @@ class FileJournal implements Journal {
     return this.#chain(event);
   }
 
+  settle(): void {
+    this.#makeLine();
+    this.#head();
+  }
+
   flush(): void {
+    this.#makeLine();
     if (this.#buffered === 0) {
       return;
     }
@@ -168,6 +182,7 @@ class FileJournal implements Journal {
     this.#failed = false;
     this.#buffered = 0;
     if (this.#buffer.length > bufferBytes) {
+      this.#head();
       this.#buffer = Buffer.allocUnsafeSlow(bufferBytes);
     }
     this.#flushedSeq = this.#seq;
@@ -203,18 +218,39 @@ class FileJournal implements Journal {
   }
 
   #chain(event: AuditEvent): number {
-    const seq = this.#seq + 1;
-    const line = this.#line(event, seq);
-    this.#seq = seq;
-    this.#prev = hashLine(this.#keep(line));
+    this.#seq += 1;
+    const at = this.#now();
+    if (event instanceof OrderedRecord) {
+      this.#pending = { record: event, at };
+      return this.#seq;
+    }
+    this.#keep(canonicalJson({ ...event, at, prev: this.#head(), seq: this.#seq }));
     if (event.outbox !== undefined) {
       this.#rememberOutbox(event.outbox);
     }
-    return seq;
+    return this.#seq;
   }
 
-  /** Puts a line and its newline behind those that wait, and gives its bytes. */
-  #keep(line: string): Uint8Array {
+  #makeLine(): void {
+    const pending = this.#pending;
+    if (pending !== undefined) {
+      this.#pending = undefined;
+      const { record, at } = pending;
+      this.#keep(record.line({ at, prev: this.#head(), seq: this.#seq }));
+    }
+  }
+
+  #head(): string {
+    if (this.#unhashed !== undefined) {
+      const { start, end } = this.#unhashed;
+      this.#unhashed = undefined;
+      this.#prev = hashLine(this.#buffer.subarray(start, end));
+    }
+    return this.#prev;
+  }
+
+  /** Puts a line and its newline behind those that wait. */
+  #keep(line: string): void {
     const start = this.#buffered;
     // A UTF-16 unit is three bytes of UTF-8 at most.
     const neededBytes = start + line.length * 3 + 1;
@@ -226,16 +262,7 @@ class FileJournal implements Journal {
     const end = start + this.#buffer.write(line, start);
     this.#buffer[end] = newline;
     this.#buffered = end + 1;
-    return this.#buffer.subarray(start, end);
-  }
-
-  #line(event: AuditEvent, seq: number): string {
-    const at = this.#now();
-    const prev = this.#prev;
-    if (event instanceof OrderedRecord) {
-      return event.line({ at, prev, seq });
-    }
-    return canonicalJson({ ...event, seq, at, prev });
+    this.#unhashed = { start, end };
   }
 
   #rememberOutbox(row: string): void {

@@ -11,6 +11,9 @@ function createTurn(flush = () => undefined as undefined) {
       calls.push("flush");
       flush();
     },
+    settle() {
+      calls.push("settle");
+    },
   });
   const forwarder = (name: string) => ({
     forward(failure: JitdbError | undefined) {
@@ -31,22 +34,28 @@ test("writes the records of a turn once, then forwards, then sends (invariant 20
   turn.forward(forwarder("two"));
   expect(calls).toEqual([]);
   await nextTurn();
-  expect(calls).toEqual(["flush", "forward one recorded", "forward two recorded", "send"]);
+  expect(calls).toEqual([
+    "flush",
+    "forward one recorded",
+    "forward two recorded",
+    "send",
+    "settle",
+  ]);
 });
 
 test("sends what needs no record at once, and writes outcomes soon", async () => {
   const { calls, turn, sender } = createTurn();
   turn.send(sender);
   await nextTurn();
-  expect(calls).toEqual(["send"]);
-  await expect.poll(() => calls, { interval: 5 }).toEqual(["send", "flush"]);
+  expect(calls).toEqual(["send", "settle"]);
+  await expect.poll(() => calls, { interval: 5 }).toEqual(["send", "settle", "flush"]);
 });
 
 test("writes at the end of the turn what it is asked to, without a statement", async () => {
   const { calls, turn } = createTurn();
   turn.flush();
   await nextTurn();
-  expect(calls).toEqual(["flush"]);
+  expect(calls).toEqual(["flush", "settle"]);
 });
 
 test("tells everybody who waits that nothing was recorded (invariant 20)", async () => {
@@ -61,5 +70,6 @@ test("tells everybody who waits that nothing was recorded (invariant 20)", async
     "forward one audit.unavailable",
     "forward two audit.unavailable",
     "send",
+    "settle",
   ]);
 });

@@ -19,14 +19,14 @@ export interface Sender {
 const outcomeRestMs = 20;
 
 export class Turn {
-  readonly #journal: Pick<Journal, "flush">;
+  readonly #journal: Pick<Journal, "flush" | "settle">;
   #forwarders = new Set<Forwarder>();
   #senders = new Set<Sender>();
   #isScheduled = false;
   #flushesNow = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(journal: Pick<Journal, "flush">) {
+  constructor(journal: Pick<Journal, "flush" | "settle">) {
     this.#journal = journal;
   }
 
@@ -72,6 +72,7 @@ export class Turn {
     } else {
       this.#timer ??= setTimeout(() => this.#rest(), outcomeRestMs).unref();
     }
+    this.#journal.settle();
     this.#isScheduled = false;
     if (this.#forwarders.size > 0 || this.#senders.size > 0) {
       this.#schedule();

@@ -30,7 +30,7 @@ async function openStream() {
   const ws = new SlowWebSocket();
   const opened: StreamEnd[] = [];
   const ports = {
-    turn: new Turn({ flush: () => undefined }),
+    turn: new Turn({ flush: () => undefined, settle: () => undefined }),
     memory: new RecycledMemory(),
   };
   const options = { pingIntervalMs: 60_000, silenceMs: 60_000, maxBufferedBytes, maxStreams: 4 };
