@@ -33,6 +33,7 @@ async function openStream() {
     turn: new Turn({ flush: () => undefined }),
     clock: { now: () => 0 },
     memory: new RecycledMemory(),
+    random: { bytes: (count: number) => new Uint8Array(count) },
   };
   const options = { pingIntervalMs: 60_000, silenceMs: 60_000, maxBufferedBytes, maxStreams: 4 };
   const nothing = () => undefined;
@@ -66,6 +67,7 @@ async function openStream() {
   }
   let resumed = 0;
   stream.opened("ses_test", {
+    start: nothing,
     receive: nothing,
     resume: () => {
       resumed += 1;

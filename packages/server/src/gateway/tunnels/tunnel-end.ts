@@ -2,7 +2,7 @@
 // are for. Outlives its WebSockets: without one it is parked, and its streams take what they are given up to their credit.
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
-import type { Clock } from "@jitdb/shared/ids";
+import type { Clock, Random } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
@@ -12,6 +12,7 @@ import { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { FastWebSocket } from "../../http/websockets/fast-websocket.ts";
 import { version } from "../../version.ts";
 import type { Sender, Turn } from "../turn.ts";
+import { Announcements } from "./announcements.ts";
 import { type StreamCarrier, StreamEnd } from "./stream-end.ts";
 
 export interface TunnelEndOptions {
@@ -65,6 +66,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
   readonly #turn: Turn;
   readonly #clock: Clock;
   readonly memory: RecycledMemory;
+  readonly announcements: Announcements;
   readonly #options: TunnelEndOptions;
   readonly #owner: TunnelOwner;
   readonly #streams = new Map<number, StreamEnd>();
@@ -84,13 +86,19 @@ export class TunnelEnd implements Sender, StreamCarrier {
   constructor(
     ws: FastWebSocket,
     ticket: HelloMap["ticket"],
-    ports: { readonly turn: Turn; readonly clock: Clock; readonly memory: RecycledMemory },
+    ports: {
+      readonly turn: Turn;
+      readonly clock: Clock;
+      readonly random: Random;
+      readonly memory: RecycledMemory;
+    },
     options: TunnelEndOptions,
     owner: TunnelOwner,
   ) {
     this.#turn = ports.turn;
     this.#clock = ports.clock;
     this.memory = ports.memory;
+    this.announcements = new Announcements(this, ports.random);
     this.#options = options;
     this.#owner = owner;
     this.session = new TunnelSession({
@@ -341,6 +349,8 @@ export class TunnelEnd implements Sender, StreamCarrier {
       case "goaway":
       case "opened":
       case "notice":
+      case "spare":
+      case "spent":
         return;
     }
   }
