@@ -1,7 +1,6 @@
 // What a client is told before its session begins, behind the proof of its password (PostgreSQL manual, "Start-up"). A client may have
 // been told it ahead, by a login that is gone since.
 
-import { JitdbError } from "@jitdb/shared/errors";
 import type { Random } from "@jitdb/shared/ids";
 import { parseBackendKeyData } from "@jitdb/shared/postgres/backend";
 import { MessageCollector } from "@jitdb/shared/postgres/decoder";
@@ -46,7 +45,7 @@ export interface Told {
   readonly known: ReadonlySet<string>;
 }
 
-/** @throws JitdbError `internal` for what is no greeting of `greet` */
+/** @param bytes of `greet`: whoever gives others is wrong */
 export function readGreeting(bytes: Uint8Array): Told {
   const known = new Set<string>();
   let key: CancelKey | undefined;
@@ -60,7 +59,7 @@ export function readGreeting(bytes: Uint8Array): Told {
     }
   }
   if (key === undefined) {
-    throw new JitdbError("internal", "A client was greeted without a cancel key.");
+    throw new Error("A client was greeted without a cancel key.");
   }
   return { key, known };
 }
