@@ -4,18 +4,31 @@ import { once } from "node:events";
 import { WebSocket } from "ws";
 import { JitdbError } from "../../packages/shared/src/errors.ts";
 import type { Secret } from "../../packages/shared/src/secret.ts";
-import type {
-  GoAwayMap,
-  HelloMap,
-  NoticeMap,
-  ResetMap,
+import { decodeFrames, encodeFrame } from "../../packages/shared/src/tunnel/frame.ts";
+import {
+  decodeMap,
+  encodeMap,
+  type GoAwayMap,
+  type HelloMap,
+  type NoticeMap,
+  type ResetMap,
+  type SpareMap,
 } from "../../packages/shared/src/tunnel/maps.ts";
 import { TunnelSession } from "../../packages/shared/src/tunnel/session.ts";
+
+export interface AgentOptions {
+  readonly windowBytes?: number;
+  /** Says that it speaks this revision of the protocol, instead of the newest. */
+  readonly version?: number;
+}
 
 export class Agent {
   readonly session: TunnelSession;
   ws: WebSocket;
   readonly notices: NoticeMap[] = [];
+  /** Announced sessions, and ids of those that were taken back. */
+  readonly spares: SpareMap[] = [];
+  readonly spent: string[] = [];
   goaway: GoAwayMap | undefined;
   hello: HelloMap | undefined;
   /** Of the last resumption: streams that could not go on. */
@@ -88,17 +101,25 @@ export class Agent {
   }
 
   /** Connects and exchanges HELLOs. */
-  static async connect(url: string, options: { windowBytes?: number } = {}): Promise<Agent> {
+  static async connect(url: string, options: AgentOptions = {}): Promise<Agent> {
     const ws = new WebSocket(url, "jitdb.tunnel.v1", { perMessageDeflate: false });
     const agent = new Agent(ws, options.windowBytes);
     await once(ws, "open");
+    if (options.version !== undefined) {
+      ws.send(withVersion(options.version, Buffer.concat(agent.session.takeOutput() ?? [])));
+    }
     agent.flush();
     await agent.until(() => agent.hello !== undefined || ws.readyState === WebSocket.CLOSED);
     return agent;
   }
 
-  open(kind: "session" | "cancel", grant: string, startup: Uint8Array): AgentStream {
-    const id = this.session.open({ engine: "postgres", kind, grant, startup });
+  open(
+    kind: "session" | "cancel",
+    grant: string,
+    startup: Uint8Array,
+    spare?: string,
+  ): AgentStream {
+    const id = this.session.open({ engine: "postgres", kind, grant, startup, spare });
     const stream = new AgentStream(id, this);
     this.#streams.set(id, stream);
     this.flush();
@@ -137,6 +158,12 @@ export class Agent {
           break;
         case "notice":
           this.notices.push(event.notice);
+          break;
+        case "spare":
+          this.spares.push(event.spare);
+          break;
+        case "spent":
+          this.spent.push(event.spent.id);
           break;
         case "goaway":
           this.goaway = event.goaway;
@@ -250,4 +277,14 @@ export class AgentStream {
   end(reset: ResetMap | undefined): void {
     this.ended ??= { reset };
   }
+}
+
+/** The HELLO that the message is, of an agent of another revision. */
+function withVersion(version: number, message: Uint8Array): Uint8Array {
+  const [frame] = decodeFrames(message);
+  if (frame?.type !== "HELLO") {
+    throw new Error("An agent begins with HELLO.");
+  }
+  const payload = encodeMap("HELLO", { ...decodeMap("HELLO", frame.payload), version });
+  return encodeFrame({ ...frame, payload });
 }

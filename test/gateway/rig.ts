@@ -33,7 +33,7 @@ import { systemPorts } from "../../packages/server/src/system.ts";
 import type { DeviceId, GrantId, RequestId } from "../../packages/shared/src/ids.ts";
 import { Secret } from "../../packages/shared/src/secret.ts";
 import type { RunningPostgres } from "../support/postgres.ts";
-import { Agent } from "./agent.ts";
+import { Agent, type AgentOptions } from "./agent.ts";
 
 export interface RigOptions {
   readonly limits?: Partial<GatewayLimits>;
@@ -57,7 +57,7 @@ export interface Rig {
   /** A grant with a user in the database; ends so many ms from now, and drains for so many more. */
   grant(name: Name, durationMs?: number, drainMs?: number): Promise<GrantId>;
   userOf(grant: GrantId): GrantUser;
-  agent(name: Name, options?: { windowBytes?: number; caller?: Partial<Caller> }): Promise<Agent>;
+  agent(name: Name, options?: AgentOptions & { caller?: Partial<Caller> }): Promise<Agent>;
   /** Where a caller's WebSocket goes. */
   doorOf(name: Name, caller?: Partial<Caller>): string;
   /** The server's log so far. */

@@ -1,4 +1,5 @@
-// Sessions that are logged in before their client comes, seen from the database's side.
+// Sessions that are logged in before their client comes, seen from the database's side. The agent speaks revision 1 of the protocol: it is not
+// told of them.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { endedError } from "../../packages/server/src/access/grants/grant.ts";
@@ -24,7 +25,7 @@ describe("a spare session", () => {
   async function begin(options: RigOptions = {}): Promise<void> {
     rig = await createRig(postgres, options);
     grant = await rig.grant("alice");
-    agent = await rig.agent("alice");
+    agent = await rig.agent("alice", { version: 1 });
   }
   const again = async (options: RigOptions) => {
     await rig.close();
@@ -61,6 +62,7 @@ describe("a spare session", () => {
     expect(rig.records("session.opened").at(-1)).toMatchObject({ backendPid: pid });
     expect(second.greeting.map(({ type }) => type)).toEqual(first.greeting.map(({ type }) => type));
     expect(await spare()).not.toBe(pid);
+    expect(agent.spares).toEqual([]);
   });
 
   test("is not for a client with another start-up, for which another one takes its place", async () => {

@@ -53,12 +53,15 @@ export class Inlet {
 
   /**
    * Gives what comes from now on to `take`, in order; before, it comes as the socket's `data` events. The bytes stand in memory that
-   * the next read uses again: whoever keeps some copies them before `take` returns.
+   * the next read uses again: whoever keeps some copies them before `take` returns. Undefined: it comes as `data` events again; pause the
+   * socket before.
    */
-  read(take: (bytes: Uint8Array) => void): void {
+  read(take: ((bytes: Uint8Array) => void) | undefined): void {
     this.#take = take;
     this.#socket?.removeAllListeners("data");
-    this.#socket?.on("data", take);
+    if (take !== undefined) {
+      this.#socket?.on("data", take);
+    }
   }
 
   /** False: the socket reads no more until it is asked to. */

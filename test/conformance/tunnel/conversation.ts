@@ -8,8 +8,18 @@ import type { Carrier, Cut } from "./carriers.ts";
 import { Endpoint } from "./endpoint.ts";
 
 /** What a stream is for; the gateway reads it from the first byte of OPEN's `startup`. */
-export const streamKinds = ["echo", "push", "refuse", "breakOff", "cancel", "leave"] as const;
+export const streamKinds = [
+  "echo",
+  "push",
+  "refuse",
+  "breakOff",
+  "cancel",
+  "leave",
+  "ahead",
+] as const;
 export type StreamKind = (typeof streamKinds)[number];
+/** The gateway says what it hears. */
+const echoes: ReadonlySet<StreamKind> = new Set(["echo", "ahead"]);
 
 /** Small, so that there are many WINDOWs and ACKs to lose. */
 const windowBytes = 2048;
@@ -231,29 +241,44 @@ export class Conversation {
           startup: Uint8Array.of(index),
         }),
       );
-      this.#voices.agent.set(id, new Voice(kind, this.#agent, id));
+      const voice = new Voice(kind, this.#agent, id);
+      this.#voices.agent.set(id, voice);
+      if (kind === "ahead") {
+        // It waits for no answer.
+        voice.start();
+        this.#sayAll(voice);
+      }
     }
   }
 
   #actAsAgent(voice: Voice, event: Extract<TunnelEvent, { stream: number }>): void {
     const { kind } = voice;
     if (event.type === "opened") {
+      if (kind === "ahead") {
+        // CLOSE has its place behind OPENED.
+        voice.closeBehind();
+        return;
+      }
       voice.start();
       if (kind === "echo" || kind === "breakOff") {
-        for (const piece of pieces(echoBytes, 1)) {
-          voice.say(piece);
-        }
+        this.#sayAll(voice);
       }
       if (kind === "echo") {
         voice.closeBehind();
       }
-    } else if (event.type === "peerClosed" && kind !== "echo") {
+    } else if (event.type === "peerClosed" && !echoes.has(kind)) {
       voice.closeBehind();
     } else if (event.type === "data" && kind === "leave" && voice.receivedBytes > 3000) {
       voice.events.push("reset");
       this.#agent.do((session) =>
         session.reset(event.stream, { code: "local.interrupted", message: "enough" }),
       );
+    }
+  }
+
+  #sayAll(voice: Voice): void {
+    for (const piece of pieces(echoBytes, 1)) {
+      voice.say(piece);
     }
   }
 
@@ -293,9 +318,9 @@ export class Conversation {
   }
 
   #actAsGateway(voice: Voice, event: Extract<TunnelEvent, { stream: number }>): void {
-    if (voice.kind === "echo" && event.type === "data") {
+    if (echoes.has(voice.kind) && event.type === "data") {
       voice.say(event.bytes);
-    } else if (voice.kind === "echo" && event.type === "peerClosed") {
+    } else if (echoes.has(voice.kind) && event.type === "peerClosed") {
       voice.closeBehind();
     } else if (voice.kind === "breakOff" && event.type === "data" && !voice.isOver) {
       voice.events.push("reset");

@@ -11,7 +11,7 @@ import {
 } from "./conversation.ts";
 
 /** The streams whose bytes all arrive; of the others a reset drops some. */
-const wholeKinds: readonly StreamKind[] = ["echo", "push", "refuse", "cancel"];
+const wholeKinds: readonly StreamKind[] = ["echo", "push", "refuse", "cancel", "ahead"];
 
 /** Has the conversation without a cut, then with each of them, and compares. Gives the number of connections that were needed. */
 export async function survive(carrier: Carrier, cuts: Iterable<readonly Cut[]>): Promise<number> {
@@ -20,6 +20,7 @@ export async function survive(carrier: Carrier, cuts: Iterable<readonly Cut[]>):
     outcome[side].find((seen) => seen.kind === kind);
   expect(seenOf(oracle, "gateway", "echo")?.received).toBe(expected.echo);
   expect(seenOf(oracle, "agent", "echo")?.received).toBe(expected.echo);
+  expect(seenOf(oracle, "agent", "ahead")?.received).toBe(expected.echo);
   expect(seenOf(oracle, "agent", "push")?.received).toBe(expected.push);
   let connections = 0;
   for (const some of cuts) {

@@ -81,11 +81,13 @@ export class NaiveStream {
   opened(): void {
     refuseUnless(this.state === "offered");
     this.#isAccepted = true;
+    this.#owesAck = this.#received > this.#toldReceived;
     this.#owed = this.#unsure = "OPENED";
   }
 
   write(bytes: readonly number[]): boolean {
-    refuseUnless(this.#lives && !this.#hasSentClose && !this.#wantsClose);
+    const isAhead = this.state === "requested";
+    refuseUnless((isAhead || this.#lives) && !this.#hasSentClose && !this.#wantsClose);
     this.#written.push(...bytes);
     this.#isBlocked = this.#written.length > this.#limit;
     return !this.#isBlocked;
@@ -134,8 +136,8 @@ export class NaiveStream {
   }
 
   receiveData(position: number, count: number): void {
-    refuseUnless(this.#receives && position === this.#received);
-    this.#hear();
+    const isAhead = this.state === "offered";
+    refuseUnless((isAhead || this.#receives) && position === this.#received);
     refuseUnless(position + count <= this.#toldLimit);
     this.#received += count;
   }
@@ -202,8 +204,9 @@ export class NaiveStream {
   }
 
   isMissed(): boolean {
-    if (this.state === "requested") {
+    if (this.state === "requested" && this.#acked === 0) {
       this.#owed = "OPEN";
+      this.#sent = 0;
       return false;
     }
     const isLost = this.state !== "closed";

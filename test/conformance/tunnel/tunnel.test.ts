@@ -176,7 +176,7 @@ describe.each(Object.keys(carriers))("over %s", (name) => {
   });
 
   it("an agent from the future is taken at the revision that both speak: unknown keys are ignored", async () => {
-    peer = await RawPeer.meet(carrier, "gateway", { version: 2 });
+    peer = await RawPeer.meet(carrier, "gateway", { version: 3 });
     peer.send({
       type: "OPEN",
       stream: 1,

@@ -13,6 +13,13 @@ type Role = "agent" | "gateway";
 
 const windowBytes = 512;
 const maxStreams = 3;
+const spare = {
+  id: "spr_1",
+  engine: "postgres",
+  grant: "grt_1",
+  startup: Uint8Array.of(1, 2, 3),
+  greeting: Uint8Array.of(82),
+};
 const ticket = { value: new Secret("ticket"), parkedMs: 1000 };
 
 export const tunnelTarget: Target = {
@@ -152,6 +159,8 @@ class End {
       () => this.#open.has(id) && dice.oneIn(3) && this.#session.close(id),
       () => this.#open.has(id) && dice.oneIn(5) && this.#reset(id),
       () => this.#isGreeted && this.#session.ping(0),
+      () => this.#role === "gateway" && this.#session.spare(spare),
+      () => this.#role === "gateway" && this.#session.spent(spare),
       () => dice.oneIn(9) && this.#session.goAway({ code: "tunnel.going_away", message: "bye" }),
     ];
     // The driver's own slips (a write behind a close) are refused, and harm nothing.
@@ -228,6 +237,7 @@ class End {
       kind: "session",
       grant: "grt_1",
       startup: Uint8Array.of(1, 2, 3),
+      spare: "spr_1",
     });
     this.#open.set(id, 0);
   }

@@ -4,10 +4,18 @@
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
-import type { AuthMap, GoAwayMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
+import type {
+  AuthMap,
+  GoAwayMap,
+  HelloMap,
+  NoticeMap,
+  OpenMap,
+  SpareMap,
+} from "@jitdb/shared/tunnel/maps";
 import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { FastWebSocket } from "../network/fast-websocket.ts";
+import { AnnouncedSessions } from "./announced-sessions.ts";
 import { type AgentStream, type StreamReceiver, toStreamError } from "./stream.ts";
 
 /** Limits of one WebSocket. */
@@ -47,6 +55,7 @@ export class TunnelLink {
   readonly #events: LinkEvents;
   readonly #heartbeatMs: number;
   readonly #receivers = new Map<number, StreamReceiver>();
+  readonly #announced = new AnnouncedSessions();
   /** Undefined between two WebSockets. */
   #socket: FastWebSocket | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -126,6 +135,11 @@ export class TunnelLink {
     };
   }
 
+  /** A session that the gateway has announced for a client like this: `open` names it, and the client is greeted with it. */
+  takeAnnounced(map: OpenMap): SpareMap | undefined {
+    return this.#announced.take(map);
+  }
+
   /** Renews the access token under the tunnel. */
   auth(map: AuthMap): void {
     this.#session.auth(map);
@@ -162,6 +176,7 @@ export class TunnelLink {
   #unbind(): FastWebSocket | undefined {
     clearInterval(this.#heartbeat);
     clearInterval(this.#acknowledgements);
+    this.#announced.clear();
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.off("message", this.#receive);
@@ -247,6 +262,12 @@ export class TunnelLink {
         return;
       case "notice":
         this.#events.notice(event.notice);
+        return;
+      case "spare":
+        this.#announced.add(event.spare);
+        return;
+      case "spent":
+        this.#announced.delete(event.spent.id);
         return;
       case "goaway":
         this.#goaway = event.goaway;

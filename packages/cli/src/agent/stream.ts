@@ -5,9 +5,9 @@ import type { ResetMap } from "@jitdb/shared/tunnel/maps";
 
 /** What the tunnel tells whoever opened a stream. After `ended` nothing more comes. */
 export interface StreamReceiver {
-  /** The gateway has let the stream in: from now on bytes may be written. */
+  /** From now on bytes may be written: the gateway has let the stream in, or it is greeted before that. */
   opened(): void;
-  /** Bytes of the database; the receiver owns them and calls `consumed` once it has passed them on. */
+  /** Bytes of the database, or the greeting that stands for its first ones; the receiver owns them and calls `consumed` once it has passed them on. */
   data(bytes: Uint8Array): void;
   /** A writer that was told false may go on. */
   writable(): void;

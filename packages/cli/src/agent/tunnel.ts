@@ -2,16 +2,16 @@
 // and go on there, as long as the server keeps them; new ones wait, too. Renews the access token underneath, so that a grant's life
 // does not depend on a token's.
 
-import { formatDuration } from "@jitdb/shared/duration";
 import { type ErrorCode, JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
-import type { NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
+import type { NoticeMap } from "@jitdb/shared/tunnel/maps";
 import type { Authorization } from "../login/tokens.ts";
 import type { FastWebSocket } from "../network/fast-websocket.ts";
 import { TunnelLink } from "./link.ts";
+import { comesBack, Opening } from "./opening.ts";
 import { type Pending, pending } from "./pending.ts";
-import { type AgentStream, type OpenStream, type StreamReceiver, toStreamError } from "./stream.ts";
+import { type OpenStream, toStreamError } from "./stream.ts";
 
 export const tunnelPath = "/api/v1/tunnel";
 export const tunnelSubprotocol = "jitdb.tunnel.v1";
@@ -55,8 +55,6 @@ export interface TunnelEvents {
 }
 
 export type TunnelTimes = { readonly [Name in keyof typeof tunnelTimes]: number };
-
-const comesBack = "jitdb keeps trying to reach it; connect again in a moment.";
 
 /** Errors that no further attempt would mend. */
 const finalCodes: ReadonlySet<ErrorCode> = new Set([
@@ -108,12 +106,8 @@ export class Tunnel {
   opener(engine: "postgres", grant: string): OpenStream {
     return async (kind, startup, receiver) => {
       const link = await this.#readyLink();
-      return openInTime(
-        link,
-        { engine, kind, grant, startup },
-        receiver,
-        this.#times.answerTimeoutMs,
-      );
+      const map = { engine, kind, grant, startup };
+      return new Opening(link, map, receiver, this.#times.answerTimeoutMs);
     };
   }
 
@@ -310,41 +304,6 @@ export class Tunnel {
       // Tried again at the next look; if the token ends before one succeeds, the server ends the tunnel and says why.
     }
   }
-}
-
-/** Opens a stream that ends by itself if the server neither lets it in nor refuses it: a database client would wait for ever. */
-function openInTime(
-  link: TunnelLink,
-  map: OpenMap,
-  receiver: StreamReceiver,
-  timeoutMs: number,
-): AgentStream {
-  const timer = setTimeout(() => {
-    const why = `The server has not answered within ${formatDuration(timeoutMs)}.`;
-    const error = new JitdbError("tunnel.lost", why, { hint: comesBack });
-    stream.reset(error);
-    receiver.ended(error);
-  }, timeoutMs);
-  const stream = link.open(map, {
-    opened: () => {
-      clearTimeout(timer);
-      receiver.opened();
-    },
-    data: (bytes) => receiver.data(bytes),
-    writable: () => receiver.writable(),
-    peerClosed: () => receiver.peerClosed(),
-    ended: (error) => {
-      clearTimeout(timer);
-      receiver.ended(error);
-    },
-  });
-  return {
-    ...stream,
-    reset: (error) => {
-      clearTimeout(timer);
-      stream.reset(error);
-    },
-  };
 }
 
 function isSame(one: Secret, other: Secret | undefined): boolean {

@@ -84,6 +84,11 @@ export interface LoginRequest {
 export interface SpareLogin {
   /** As {@link Session.backendPid}. */
   readonly backendPid: number;
+  /**
+   * What its client may be told before it has asked for a session: `SessionRequest.greeted` when it does, and for one session only.
+   * SECURITY: it names a key of cancel requests that is worth nothing before.
+   */
+  readonly greeting: Uint8Array;
   /** Settles when the connection is gone; never rejects. */
   readonly closed: Promise<void>;
   /** Ends it, unless a session has it by now. */
@@ -93,6 +98,11 @@ export interface SpareLogin {
 export interface SessionRequest extends LoginRequest {
   /** Made ahead for the same user with the same start-up; one that is lost by now is made again. */
   readonly spare?: SpareLogin | undefined;
+  /**
+   * What the client was told already: the greeting of a spare login, of this one or of another for the same user with the same start-up.
+   * Absent: nothing.
+   */
+  readonly greeted?: Uint8Array | undefined;
   /** Stands in every record of the session. */
   readonly subject: Subject & { readonly session: string };
   readonly deadline: Deadline;

@@ -8,6 +8,8 @@ import type {
   OpenedMap,
   OpenMap,
   ResetMap,
+  SpareMap,
+  SpentMap,
 } from "./maps.ts";
 
 /** What a message meant. `stream` is the id that `open` gave. */
@@ -20,7 +22,7 @@ export type TunnelEvent =
   /** The agent asks for a stream: answer with `opened` or `reset`. */
   | { readonly type: "open"; readonly stream: number; readonly open: OpenMap }
   | { readonly type: "opened"; readonly stream: number; readonly opened: OpenedMap }
-  /** Bytes of the peer; the receiver may keep them, and calls `consumed` when it has passed them on. */
+  /** Bytes of the peer, before `opened` where they are those of a client that was greeted already; the receiver may keep them, and calls `consumed` when it has passed them on. */
   | { readonly type: "data"; readonly stream: number; readonly bytes: Uint8Array }
   /** A writer that was told false may go on. */
   | { readonly type: "writable"; readonly stream: number }
@@ -33,4 +35,7 @@ export type TunnelEvent =
   /** The peer opens and accepts no more streams; those that live go on. */
   | { readonly type: "goaway"; readonly goaway: GoAwayMap }
   | { readonly type: "notice"; readonly notice: NoticeMap }
+  /** A session is announced. It counts on this WebSocket only. */
+  | { readonly type: "spare"; readonly spare: SpareMap }
+  | { readonly type: "spent"; readonly spent: SpentMap }
   | { readonly type: "pong"; readonly roundTripMs: number };

@@ -42,11 +42,22 @@ export const frameLayouts = {
   PING: { code: 0x20, scope: "tunnel", sender: "both", ...ping },
   GOAWAY: { code: 0x21, scope: "tunnel", sender: "both", ...map },
   NOTICE: { code: 0x22, scope: "tunnel", sender: "gateway", ...map },
+  SPARE: { code: 0x23, scope: "tunnel", sender: "gateway", ...map },
+  SPENT: { code: 0x24, scope: "tunnel", sender: "gateway", ...map },
 } as const satisfies Record<string, FrameLayout>;
 
 export type FrameType = keyof typeof frameLayouts;
 
-export type MapType = "HELLO" | "AUTH" | "OPEN" | "OPENED" | "RESET" | "GOAWAY" | "NOTICE";
+export type MapType =
+  | "HELLO"
+  | "AUTH"
+  | "OPEN"
+  | "OPENED"
+  | "RESET"
+  | "GOAWAY"
+  | "NOTICE"
+  | "SPARE"
+  | "SPENT";
 
 /** A frame whose payload is a JSON map, still encoded; maps.ts reads it. */
 export interface MapFrame<T extends MapType = MapType> {

@@ -20,6 +20,25 @@ type StreamMapFrame = { [T in "OPEN" | "OPENED" | "RESET"]: MapFrame<T> }[
 
 export type StreamFrame = StreamMapFrame | DataFrame | PositionFrame;
 
+type TunnelMapFrame = { [T in TunnelMapType]: MapFrame<T> }[TunnelMapType];
+export type TunnelMapType = "AUTH" | "GOAWAY" | "NOTICE" | "SPARE" | "SPENT";
+
+/** What a map of the tunnel itself means. @throws JitdbError `tunnel.protocol` */
+export function toTunnelEvent(frame: TunnelMapFrame): TunnelEvent {
+  switch (frame.type) {
+    case "AUTH":
+      return { type: "auth", auth: decodeMap("AUTH", frame.payload) };
+    case "GOAWAY":
+      return { type: "goaway", goaway: decodeMap("GOAWAY", frame.payload) };
+    case "NOTICE":
+      return { type: "notice", notice: decodeMap("NOTICE", frame.payload) };
+    case "SPARE":
+      return { type: "spare", spare: decodeMap("SPARE", frame.payload) };
+    case "SPENT":
+      return { type: "spent", spent: decodeMap("SPENT", frame.payload) };
+  }
+}
+
 export class IncomingFrames {
   readonly #streams: StreamTable;
   readonly #maxStreams: number;

@@ -40,6 +40,10 @@ export const tunnelLimits = {
   maxTurnBytes: 262_144,
   /** A received body may keep a buffer alive that is this many times its size; below that it is copied. */
   maxBufferPerBody: 8,
+  /** Start-up and greeting of an announced session together; what is longer is not announced. In base64 they fit a map. */
+  maxSpareBytes: 32_768,
+  /** Announced sessions of a tunnel that an agent remembers, or a gateway lets it name. */
+  maxSpares: 16,
   /** Messages and hints inside maps; longer ones are cut. */
   maxTextChars: 4096,
 } as const;

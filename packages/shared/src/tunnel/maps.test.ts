@@ -36,6 +36,14 @@ describe("maps", () => {
       '{"engine":"postgres","kind":"session","grant":"grt_1","startup":"AAMAAP8="}',
     );
     expect(decodeMap("OPEN", payload)).toEqual(open);
+    const spare = {
+      id: "spr_1",
+      engine: "postgres",
+      grant: "grt_1",
+      startup: Uint8Array.of(0, 255),
+      greeting: Uint8Array.of(82),
+    };
+    expect(decodeMap("SPARE", encodeMap("SPARE", spare))).toEqual(spare);
   });
 
   it("carry every other type there and back", () => {
@@ -86,6 +94,13 @@ describe("maps", () => {
     expect(received.message).toHaveLength(tunnelLimits.maxTextChars);
   });
 
+  it("hold an announcement of the largest size that there is", () => {
+    const greeting = new Uint8Array(tunnelLimits.maxSpareBytes);
+    const [id, grant] = ["i".repeat(128), "g".repeat(128)];
+    const spare = { id, engine: "postgres", grant, startup: new Uint8Array(0), greeting };
+    expect(decodeMap("SPARE", encodeMap("SPARE", spare))).toEqual(spare);
+  });
+
   it("are refused when they are over the limit of a frame", () => {
     const startup = new Uint8Array(tunnelLimits.maxMapPayloadBytes);
     const open = { engine: "postgres", kind: "session", grant: "g", startup } as const;
@@ -103,6 +118,9 @@ describe("maps", () => {
       ["OPEN", '{"engine":"Post\\u0000","kind":"session","grant":"g","startup":""}'],
       ["NOTICE", '{"kind":"expired","grant":"g","expiresAt":"tomorrow","message":""}'],
       ["RESET", '{"code":"<b>","message":""}'],
+      ["OPEN", '{"engine":"postgres","kind":"session","grant":"g","startup":"","spare":""}'],
+      ["SPARE", '{"id":"s","engine":"postgres","grant":"g","startup":""}'],
+      ["SPENT", "{}"],
       ["OPENED", "[]"],
       ["OPENED", "null"],
       ["OPENED", '\ufeff{"session":"s"}'],

@@ -8,7 +8,7 @@ import type { MapType } from "./frame.ts";
 import { tunnelLimits } from "./limits.ts";
 
 /** The revision of the protocol that this code speaks; two peers use the lower one of theirs. */
-export const tunnelVersion = 1;
+export const tunnelVersion = 2;
 
 const bytes = z.codec(
   z.base64(),
@@ -67,6 +67,8 @@ export const mapSchemas = {
     grant: id,
     /** The engine's own first message: what the client sent at its start. */
     startup: bytes,
+    /** The announced session that the client was greeted with: what it sends may stand right behind this. */
+    spare: id.optional(),
   }),
   OPENED: z.object({ session: id }),
   RESET: failure,
@@ -78,6 +80,19 @@ export const mapSchemas = {
     expiresAt: z.iso.datetime(),
     message: text,
   }),
+  /** A session that is logged in already: the next client with the same start-up may be greeted at once. */
+  SPARE: z.object({
+    /** SECURITY: by chance, so that one of another tunnel can't be named, or one of an earlier gateway taken for it. */
+    id,
+    engine: keyword,
+    grant: id,
+    /** Of the client, byte for byte. */
+    startup: bytes,
+    /** What the gateway would send that client first. */
+    greeting: bytes,
+  }),
+  /** That session is there no longer. */
+  SPENT: z.object({ id }),
 } as const satisfies Record<MapType, z.ZodType>;
 
 /** The value of the map that frames of this type carry. */
@@ -90,6 +105,8 @@ export type OpenedMap = MapOf<"OPENED">;
 export type ResetMap = MapOf<"RESET">;
 export type GoAwayMap = MapOf<"GOAWAY">;
 export type NoticeMap = MapOf<"NOTICE">;
+export type SpareMap = MapOf<"SPARE">;
+export type SpentMap = MapOf<"SPENT">;
 
 /**
  * Encodes a map as the payload of its frame; the caller owns the bytes.

@@ -74,9 +74,11 @@ export class SendWindow {
     this.#isCloseDue = false;
   }
 
-  /** A limit of a new tunnel for a stream that it has not heard of; nothing was sent yet. */
-  restart(limit: number): void {
+  /** A limit of a new tunnel for a stream that it has not heard of. False where the last one had something that is not kept any more. */
+  restart(limit: number): boolean {
     this.#limit = limit;
+    this.#buffer.rewind();
+    return this.#buffer.released === 0;
   }
 
   /**

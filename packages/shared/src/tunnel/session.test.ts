@@ -104,10 +104,10 @@ describe("the start of a tunnel", () => {
     const gateway = new TunnelSession({ role: "gateway", software: "server", maxStreams: 3 });
     const { windowBytes } = tunnelLimits;
     expect(carry(agent, gateway)).toEqual([
-      { type: "hello", hello: { version: 1, software: "cli", windowBytes } },
+      { type: "hello", hello: { version: 2, software: "cli", windowBytes } },
     ]);
     expect(carry(gateway, agent)).toEqual([
-      { type: "hello", hello: { version: 1, software: "server", windowBytes, maxStreams: 3 } },
+      { type: "hello", hello: { version: 2, software: "server", windowBytes, maxStreams: 3 } },
     ]);
   });
 

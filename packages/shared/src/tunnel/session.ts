@@ -11,7 +11,7 @@ import {
   type PingFrame,
   type ResumeFrame,
 } from "./frame.ts";
-import { IncomingFrames, type StreamFrame } from "./incoming.ts";
+import { IncomingFrames, type StreamFrame, type TunnelMapType, toTunnelEvent } from "./incoming.ts";
 import { tunnelLimits } from "./limits.ts";
 import {
   type AuthMap,
@@ -23,6 +23,8 @@ import {
   type OpenedMap,
   type OpenMap,
   type ResetMap,
+  type SpareMap,
+  type SpentMap,
   tunnelVersion,
 } from "./maps.ts";
 import { TunnelOutput } from "./output.ts";
@@ -219,6 +221,21 @@ export class TunnelSession {
     this.#sendMap("NOTICE", encodeMap("NOTICE", map));
   }
 
+  /** Gateway: announces a session that is logged in. False: nobody hears of it, without a WebSocket or at an agent of revision 1. */
+  spare(map: SpareMap): boolean {
+    if (this.#hearsOfSpares) {
+      this.#sendMap("SPARE", encodeMap("SPARE", map));
+    }
+    return this.#hearsOfSpares;
+  }
+
+  /** Gateway: takes an announcement back. An agent without a WebSocket has none any more. */
+  spent(map: SpentMap): void {
+    if (this.#hearsOfSpares) {
+      this.#sendMap("SPENT", encodeMap("SPENT", map));
+    }
+  }
+
   /** Agent: renews the access token under the tunnel. */
   auth(map: AuthMap): void {
     this.#sendMap("AUTH", encodeMap("AUTH", map));
@@ -275,14 +292,12 @@ export class TunnelSession {
     }
     switch (frame.type) {
       case "AUTH":
-        this.#events.push({ type: "auth", auth: decodeMap("AUTH", frame.payload) });
-        return;
       case "GOAWAY":
-        this.#isGoingAway = true;
-        this.#events.push({ type: "goaway", goaway: decodeMap("GOAWAY", frame.payload) });
-        return;
       case "NOTICE":
-        this.#events.push({ type: "notice", notice: decodeMap("NOTICE", frame.payload) });
+      case "SPARE":
+      case "SPENT":
+        this.#isGoingAway ||= frame.type === "GOAWAY";
+        this.#events.push(toTunnelEvent(frame));
         return;
       case "PING":
         this.#receivePing(frame);
@@ -385,7 +400,11 @@ export class TunnelSession {
     this.#sendMap("HELLO", encodeMap("HELLO", hello));
   }
 
-  #sendMap(type: "HELLO" | "GOAWAY" | "NOTICE" | "AUTH", payload: Uint8Array): void {
+  get #hearsOfSpares(): boolean {
+    return this.#phase !== "detached" && (this.#peerHello?.version ?? 0) >= 2;
+  }
+
+  #sendMap(type: TunnelMapType | "HELLO", payload: Uint8Array): void {
     if (this.#phase !== "detached") {
       this.#output.queue({ type, stream: 0, payload });
     }

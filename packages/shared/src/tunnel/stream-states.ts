@@ -17,10 +17,16 @@ export const streamTransitions: Readonly<
   Record<StreamState, Readonly<Partial<Record<StreamInput, StreamState>>>>
 > = {
   idle: { sendOpen: "requested", receiveOpen: "offered" },
-  requested: { receiveOpened: "open", sendReset: "closed", receiveReset: "closed" },
+  requested: {
+    receiveOpened: "open",
+    sendData: "requested",
+    sendReset: "closed",
+    receiveReset: "closed",
+  },
   offered: {
     receiveOpen: "offered",
     sendOpened: "open",
+    receiveData: "offered",
     sendReset: "closed",
     receiveReset: "closed",
   },

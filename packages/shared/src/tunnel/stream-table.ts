@@ -236,7 +236,8 @@ export class StreamTable {
   /** Queues a stream that has something to send, forgets one that is over and known to be. */
   #settle(stream: TunnelStream): void {
     if (stream.hasOutput) {
-      const isSmall = stream.unsentBytes <= tunnelLimits.smallTurnBytes;
+      // However much is behind it: an OPEN that let one of a higher id go first would count as a repeat.
+      const isSmall = stream.hasAnnouncement || stream.unsentBytes <= tunnelLimits.smallTurnBytes;
       const [queue, other] = isSmall ? [this.#small, this.#large] : [this.#large, this.#small];
       other.delete(stream);
       queue.add(stream);

@@ -167,6 +167,59 @@ describe("opening", () => {
   });
 });
 
+describe("bytes ahead of the answer", () => {
+  const ahead = () => {
+    const made = createStream({ peerWindowBytes: 10 });
+    made.stream.open(map);
+    made.stream.write(some(8));
+    expect(made.flush()).toEqual(["OPEN", "DATA 0"]);
+    return made;
+  };
+  const resume = { type: "RESUME", stream: 1, isOpened: false, limit: 10 } as const;
+
+  it("stand behind OPEN, within the first credit", () => {
+    const { stream, flush } = ahead();
+    expect(stream.write(some(4))).toBe(false);
+    expect(flush()).toEqual(["DATA 8"]);
+    stream.receiveOpened();
+    expect(stream.receiveWindow(20)).toBe(true);
+    expect(flush()).toEqual(["DATA 10"]);
+  });
+
+  it("are acknowledged with OPENED and not before", () => {
+    const { stream, flush } = createStream();
+    stream.receiveOpen();
+    stream.receiveData(0, 60);
+    stream.acknowledge();
+    expect(flush()).toEqual([]);
+    stream.opened(map);
+    expect(flush()).toEqual(["OPENED", "ACK 60"]);
+  });
+
+  it("say nothing of whether the peer has the answer, which is sent again where it has not", () => {
+    const { stream, flush } = createStream();
+    stream.receiveOpen();
+    stream.opened(map);
+    flush();
+    stream.receiveData(0, 1);
+    stream.resume({ ...resume, received: 0 });
+    expect(flush()).toEqual(["OPENED"]);
+  });
+
+  it("go with an OPEN that is sent again, all of them", () => {
+    const { stream, flush } = ahead();
+    expect(stream.isMissed(10)).toBe(false);
+    expect(flush()).toEqual(["OPEN", "DATA 0"]);
+  });
+
+  it("are lost with a tunnel that had some of them", () => {
+    const { stream, flush } = ahead();
+    stream.resume({ ...resume, received: 5 });
+    expect(flush()).toEqual(["DATA 5"]);
+    expect([stream.isMissed(10), stream.state]).toEqual([true, "closed"]);
+  });
+});
+
 describe("sending", () => {
   it("numbers the bytes and stops at the peer's limit (invariant 11)", () => {
     const { stream, flush } = createOpenStream({ peerWindowBytes: 10 });

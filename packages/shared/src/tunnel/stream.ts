@@ -28,7 +28,7 @@ const wholeStream = tunnelLimits.maxPosition;
  * Every method throws JitdbError `tunnel.protocol` where the table has no cell or a position is wrong.
  *
  * What the peer may not have got is kept: the bytes and the CLOSE that it has not acknowledged, OPEN until it is answered, OPENED
- * until the agent is heard, RESET until it is acknowledged.
+ * until the agent shows that it has it, RESET until it is acknowledged.
  */
 export class TunnelStream {
   readonly id: number;
@@ -79,6 +79,11 @@ export class TunnelStream {
     );
   }
 
+  /** Whether OPEN, OPENED or RESET is what `flush` would send first. */
+  get hasAnnouncement(): boolean {
+    return this.#announcement !== undefined;
+  }
+
   /** Bytes that wait to be sent. */
   get unsentBytes(): number {
     return this.#sending.unsentBytes;
@@ -107,6 +112,8 @@ export class TunnelStream {
   /** Accepts the stream; `payload` is an encoded OPENED map. */
   opened(payload: Uint8Array): void {
     this.#step("sendOpened");
+    // What came ahead was not acknowledged: until it is let in, a stream has no other answer.
+    this.#isAckDue = this.#window.unacknowledgedBytes > 0;
     this.#announce({ type: "OPENED", stream: this.id, payload });
   }
 
@@ -169,12 +176,11 @@ export class TunnelStream {
   /** @throws JitdbError `tunnel.window_overrun` for bytes that the peer had no credit for. */
   receiveData(position: number, byteCount: number): void {
     this.#step("receiveData");
-    this.#heard();
     if (position !== this.#window.received) {
       throw this.#refusal(`DATA at ${position} instead of ${this.#window.received}`);
     }
     this.#window.receive(byteCount);
-    this.#isAckDue ||= this.#window.isAckDue;
+    this.#isAckDue ||= this.#canReceive && this.#window.isAckDue;
   }
 
   /** True when a blocked writer may go on. A limit that is not higher than the last changes nothing. */
@@ -260,9 +266,8 @@ export class TunnelStream {
    * @returns true if it is lost; false if it goes on all the same, because its OPEN was lost (sent again), or was over anyway
    */
   isMissed(peerWindowBytes: number): boolean {
-    if (this.#state === "requested" && this.#kept !== undefined) {
+    if (this.#state === "requested" && this.#sending.restart(peerWindowBytes)) {
       this.#announcement = this.#kept;
-      this.#sending.restart(peerWindowBytes);
       return false;
     }
     const isLost = !this.isClosed;
@@ -313,7 +318,7 @@ export class TunnelStream {
     this.#kept = frame;
   }
 
-  /** A frame of the stream itself: the peer has got our OPENED. */
+  /** What comes behind OPENED only: the peer has got ours. Its DATA may be ahead. */
   #heard(): void {
     if (this.#kept?.type === "OPENED") {
       this.#kept = undefined;

@@ -30,7 +30,7 @@ export class Relay implements StreamReceiver {
   readonly #walker = new MessageWalker("backend", bulkMessages);
   readonly #keys = new BodyCollector(maxKeyLength);
   #stream: AgentStream | undefined;
-  /** The gateway has let the client in. */
+  /** The client is in, or has been greeted as one that is. */
   #isOpen = false;
   /** No more is relayed: the stream is over, or the client was told an error. */
   #isOver = false;

@@ -5,7 +5,7 @@ import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { createSessionId, type GrantId } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
-import type { OpenMap } from "@jitdb/shared/tunnel/maps";
+import type { OpenMap, SpareMap } from "@jitdb/shared/tunnel/maps";
 import { authorizeOpen, type Grant } from "../../access/authorize.ts";
 import { endedError } from "../../access/grants/grant.ts";
 import type { SessionEnd, Subject } from "../../audit/record.ts";
@@ -66,6 +66,15 @@ interface Admitted {
   readonly sessions: Sessions;
 }
 
+/** A stream that asks for a session. */
+interface Asking {
+  readonly place: SessionPlace;
+  readonly stream: StreamEnd;
+  readonly open: OpenMap;
+  /** What its client was greeted with. */
+  readonly claimed: SpareMap | undefined;
+}
+
 export class SessionOpener {
   readonly #ports: OpenerPorts;
 
@@ -119,7 +128,8 @@ export class SessionOpener {
     const breakGlass = grant.break_glass === 1;
     const admission = { databaseName: database.name, breakGlass, deadline, expired };
     place.admit(admission);
-    const logIn = (user: GrantUser) => this.#logIn(place, stream, open, admitted, admission, user);
+    const asking = { place, stream, open, claimed: stream.announcements.claim(open) };
+    const logIn = (user: GrantUser) => this.#logIn(asking, admitted, admission, user);
     const { user, session } = await this.#logInOrRenew(place, database, logIn);
     const event = {
       kind: "session.opened",
@@ -142,11 +152,7 @@ export class SessionOpener {
     rows.opened(opened, event);
     void session.closed.then((summary) => this.#closed(place, opened, summary));
     stream.opened(place.id, session);
-    session.start();
-    this.#ports.spares.prepare(
-      expectation(place, database, open, deadline, user),
-      admitted.sessions,
-    );
+    this.#ports.spares.prepare(expectation(asking, database, deadline, user), admitted.sessions);
     if (breakGlass) {
       session.notify(glassWarning(database.name));
     }
@@ -173,18 +179,18 @@ export class SessionOpener {
   }
 
   async #logIn(
-    place: SessionPlace,
-    stream: StreamEnd,
-    open: OpenMap,
+    asking: Asking,
     { database, sessions }: Admitted,
     { deadline, expired }: Admission,
     user: GrantUser,
   ): Promise<Session> {
-    const wanted = expectation(place, database, open, deadline, user);
+    const { place, stream, claimed } = asking;
+    const wanted = { ...expectation(asking, database, deadline, user), claimed };
     const login = this.#openWithSpare(wanted, sessions, {
       database,
       user: wanted.user,
-      startup: open.startup,
+      startup: wanted.startup,
+      greeted: claimed?.greeting,
       subject: subjectOf(place),
       deadline,
       expired,
@@ -209,7 +215,7 @@ export class SessionOpener {
   }
 
   async #openWithSpare(
-    wanted: Expectation,
+    wanted: Expectation & Pick<Asking, "claimed">,
     sessions: Sessions,
     request: SessionRequest,
   ): Promise<Session> {
@@ -313,15 +319,20 @@ function subjectOf({
 
 /** What the grant's next client is expected to ask for, if it is like this one. */
 function expectation(
-  { grantId, caller }: SessionPlace,
+  { place, stream, open }: Asking,
   database: DatabaseConfig,
-  { startup }: OpenMap,
   deadline: Deadline,
   { userName, password, generation }: GrantUser,
 ): Expectation {
-  const { personId, deviceId } = caller;
+  const { grantId } = place;
+  const { personId, deviceId } = place.caller;
+  const { announcements } = stream;
+  const { startup } = open;
   const user = { name: userName, password };
-  return { grantId, personId, deviceId, database, user, generation, startup, deadline };
+  return {
+    ...{ grantId, personId, deviceId, database, user },
+    ...{ generation, startup, announcements, deadline },
+  };
 }
 
 function toLive(

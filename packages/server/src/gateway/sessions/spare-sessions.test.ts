@@ -1,5 +1,6 @@
 import type { DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
 import { Secret } from "@jitdb/shared/secret";
+import type { SpareMap } from "@jitdb/shared/tunnel/maps";
 import { beforeEach, expect, it } from "vitest";
 import type { DatabaseConfig } from "../../config/config.ts";
 import type { SpareLogin } from "../../engines/engine.ts";
@@ -21,6 +22,27 @@ let lingering: number[];
 let places: SessionPlace[];
 let now: number;
 let spares: SpareSessions;
+let agent: Agent;
+
+/** Hears of sessions, or does not. */
+class Agent {
+  isHearing = true;
+  readonly told: SpareMap[] = [];
+  readonly withdrawn: SpareMap[] = [];
+
+  announce(session: Omit<SpareMap, "id">): SpareMap | undefined {
+    if (!this.isHearing) {
+      return undefined;
+    }
+    const spare = { id: `spr_${this.told.length}`, ...session };
+    this.told.push(spare);
+    return spare;
+  }
+
+  withdraw(spare: SpareMap): void {
+    this.withdrawn.push(spare);
+  }
+}
 
 const settled = () => new Promise(setImmediate);
 
@@ -40,7 +62,8 @@ const engine = {
       asked.push({
         signal,
         async succeed() {
-          resolve({ backendPid, closed: gone, close });
+          const greeting = Uint8Array.of(backendPid);
+          resolve({ backendPid, greeting, closed: gone, close });
           await settled();
           return backendPid;
         },
@@ -57,10 +80,11 @@ function expectation(more: Partial<Expectation> = {}): Expectation {
     grantId: "grt_1" as GrantId,
     personId: alice,
     deviceId: "dev_1" as DeviceId,
-    database: { name: "orders" } as DatabaseConfig,
+    database: { name: "orders", engine: "postgres" } as DatabaseConfig,
     user: { name: "jit_1", password: new Secret("p") },
     generation: 1,
     startup: Buffer.from("start"),
+    announcements: agent,
     deadline: { endsAt: 1_000_000, drainedAt: 1_000_000 },
     ...more,
   };
@@ -72,6 +96,7 @@ beforeEach(() => {
   lingering = [];
   places = [];
   now = 0;
+  agent = new Agent();
   spares = new SpareSessions({
     live: { ofDatabase: () => places, linger: (_name, pid) => void lingering.push(pid) },
     clock: { now: () => now },
@@ -104,6 +129,66 @@ it.each<[string, Partial<Expectation>]>([
   spares.prepare(expectation(), engine);
   await asked[0]?.succeed();
   expect(await spares.take(expectation(other))).toBeUndefined();
+});
+
+it("tells the agent that its next client is expected from, once it is there", async () => {
+  spares.prepare(expectation(), engine);
+  expect(agent.told).toEqual([]);
+  const pid = await asked[0]?.succeed();
+  expect(agent.told).toMatchObject([
+    { engine: "postgres", grant: "grt_1", startup: Buffer.from("start") },
+  ]);
+  expect(agent.told[0]?.greeting).toEqual(Uint8Array.of(pid ?? 0));
+  const claimed = agent.told[0];
+  expect((await spares.take({ ...expectation(), claimed }))?.backendPid).toBe(pid);
+  expect(agent.withdrawn).toEqual([]);
+});
+
+it("tells nobody of one that a client was waiting for", async () => {
+  spares.prepare(expectation(), engine);
+  const taken = spares.take(expectation());
+  await asked[0]?.succeed();
+  expect((await taken)?.backendPid).toBe(1);
+  expect(agent.told).toEqual([]);
+});
+
+it("gives a client the one that it was greeted with, and others one that nobody is", async () => {
+  // Two are made where clients come too fast.
+  spares.prepare(expectation(), engine);
+  void spares.take(expectation());
+  await asked[0]?.succeed();
+  spares.prepare(expectation(), engine);
+  agent.isHearing = false;
+  const silent = await asked[1]?.succeed();
+  agent.isHearing = true;
+  const told = await asked[2]?.succeed();
+  expect((await spares.take(expectation()))?.backendPid).toBe(silent);
+  const [claimed] = agent.told;
+  expect((await spares.take({ ...expectation(), claimed }))?.backendPid).toBe(told);
+});
+
+it("takes an announcement back for a client that was not greeted, and makes two from then on", async () => {
+  spares.prepare(expectation(), engine);
+  const pid = await asked[0]?.succeed();
+  expect((await spares.take(expectation()))?.backendPid).toBe(pid);
+  expect(agent.withdrawn).toEqual(agent.told);
+  spares.prepare(expectation(), engine);
+  expect(asked).toHaveLength(3);
+  // The one that was greeted with it gets another one, if there is one.
+  await asked[1]?.succeed();
+  const [claimed] = agent.told;
+  expect((await spares.take({ ...expectation(), claimed }))?.backendPid).toBe(2);
+  expect(agent.withdrawn).toHaveLength(2);
+});
+
+it("makes no more than one where the client came through another agent", async () => {
+  spares.prepare(expectation(), engine);
+  await asked[0]?.succeed();
+  const other = expectation({ announcements: new Agent() });
+  expect((await spares.take(other))?.backendPid).toBe(1);
+  expect(agent.withdrawn).toEqual(agent.told);
+  spares.prepare(other, engine);
+  expect(asked).toHaveLength(2);
 });
 
 it("makes two where a client came before the one was there, until one is given up", async () => {
@@ -163,12 +248,14 @@ it.each<[string, () => unknown]>([
   act();
   await settled();
   expect([closed, spares.countOf("orders")]).toEqual([[1], 0]);
+  expect(agent.withdrawn).toEqual(agent.told);
   now = 0;
   places = [];
   spares.prepare(expectation(), engine);
   act();
   await settled();
   expect([asked[1]?.signal.aborted, spares.countOf("orders")]).toEqual([true, 0]);
+  expect(agent.told).toHaveLength(1);
 });
 
 it("leaves the database's limit of connections to clients, and makes room for one that is let in", async () => {

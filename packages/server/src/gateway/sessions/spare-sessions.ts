@@ -1,9 +1,12 @@
 // Spare sessions: for each grant with an agent connected a login more than it has clients, two where they come faster than one is made,
-// so that the next client with the same start-up finds its session there. Only the login is made ahead: whether anybody may have it is asked anew (open-session.ts).
+// so that the next client with the same start-up finds its session there, and is greeted by its agent before we have heard of it, if the agent
+// was told. Only the login is made ahead: whether anybody may have it is asked anew (open-session.ts).
 
 import type { Clock, DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
+import type { SpareMap } from "@jitdb/shared/tunnel/maps";
 import type { DatabaseConfig } from "../../config/config.ts";
 import type { Deadline, LoginRequest, Sessions, SpareLogin } from "../../engines/engine.ts";
+import type { Announcements } from "../tunnels/announcements.ts";
 import type { LiveSessions } from "./live-sessions.ts";
 
 export const spareTimes = {
@@ -21,11 +24,17 @@ export interface Expectation {
   /** Of the user's password. */
   readonly generation: number;
   readonly startup: Uint8Array;
+  /** Of the agent that it is expected to come from. */
+  readonly announcements: Pick<Announcements, "announce" | "withdraw">;
   readonly deadline: Deadline;
 }
 
 /** What a spare session is found by. */
-type Wanted = Pick<Expectation, "grantId" | "user" | "generation" | "startup">;
+interface Wanted
+  extends Pick<Expectation, "grantId" | "user" | "generation" | "startup" | "announcements"> {
+  /** The one that the client was greeted with. */
+  readonly claimed?: SpareMap | undefined;
+}
 
 export interface SpareSessionsPorts {
   readonly live: Pick<LiveSessions, "ofDatabase" | "linger">;
@@ -39,6 +48,7 @@ class Spare {
   readonly login: Promise<SpareLogin | undefined>;
   readonly #closing = new AbortController();
   #ready: SpareLogin | undefined;
+  #announced: SpareMap | undefined;
 
   constructor(expected: Expectation, sessions: Pick<Sessions, "logInAhead">, madeAt: number) {
     this.expected = expected;
@@ -50,6 +60,25 @@ class Spare {
     return this.#ready?.backendPid;
   }
 
+  get announced(): SpareMap | undefined {
+    return this.#announced;
+  }
+
+  announce({ greeting }: SpareLogin): void {
+    const { announcements, grantId, startup, database } = this.expected;
+    const grant = grantId;
+    const { engine } = database;
+    this.#announced = announcements.announce({ engine, grant, startup, greeting });
+  }
+
+  /** From now on nobody is greeted with it. */
+  withdraw(): void {
+    if (this.#announced !== undefined) {
+      this.expected.announcements.withdraw(this.#announced);
+      this.#announced = undefined;
+    }
+  }
+
   fits({ grantId, user, generation, startup }: Wanted): boolean {
     const own = this.expected;
     return (
@@ -58,6 +87,10 @@ class Spare {
       own.generation === generation &&
       Buffer.compare(own.startup, startup) === 0
     );
+  }
+
+  get isClosing(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   async close(): Promise<void> {
@@ -108,19 +141,28 @@ export class SpareSessions {
   }
 
   /**
-   * The spare login that fits, for one `open` of the grant. Undefined: there is none.
+   * The spare login that fits, for one `open` of the grant: the one that its client was greeted with, else one that nobody is, if there is a
+   * choice. Undefined: there is none.
    * SECURITY: whether the caller may use the grant was asked before.
    */
   async take(wanted: Wanted): Promise<SpareLogin | undefined> {
     const fitting = [...this.#spares].filter((spare) => spare.fits(wanted));
-    const spare = fitting.find(({ backendPid }) => backendPid !== undefined) ?? fitting[0];
+    const ready = fitting.filter(({ backendPid }) => backendPid !== undefined);
+    const spare =
+      ready.find(({ announced }) => announced !== undefined && announced === wanted.claimed) ??
+      ready.find(({ announced }) => announced === undefined) ??
+      ready[0] ??
+      fitting[0];
     if (spare === undefined) {
       return undefined;
     }
-    if (spare.backendPid === undefined) {
+    this.#spares.delete(spare);
+    if (spare.backendPid === undefined || isLate(spare, wanted)) {
       this.#hurried.add(wanted.grantId);
     }
-    this.#spares.delete(spare);
+    if (spare.announced !== wanted.claimed) {
+      spare.withdraw();
+    }
     const login = await spare.login;
     this.#linger(spare);
     return login;
@@ -174,9 +216,13 @@ export class SpareSessions {
     return [...this.#spares].filter(({ expected }) => expected.database.name === databaseName);
   }
 
-  /** Forgets one that was lost. */
+  /** Lets the agent know of one that is there, and forgets one that was lost. */
   async #follow(spare: Spare): Promise<void> {
     const login = await spare.login;
+    // Unless somebody could not wait, and has it now, or it is not wanted any more.
+    if (login !== undefined && this.#spares.has(spare) && !spare.isClosing) {
+      spare.announce(login);
+    }
     await login?.closed;
     this.#forget(spare);
   }
@@ -188,12 +234,14 @@ export class SpareSessions {
 
   /** It counts until it is gone. */
   async #close(spare: Spare): Promise<void> {
+    spare.withdraw();
     await spare.close();
     this.#forget(spare);
   }
 
   #forget(spare: Spare): void {
     if (this.#spares.delete(spare)) {
+      spare.withdraw();
       this.#linger(spare);
       this.#hurried.delete(spare.expected.grantId);
     }
@@ -204,4 +252,11 @@ export class SpareSessions {
       this.#ports.live.linger(expected.database.name, backendPid);
     }
   }
+}
+
+/** The agent was told, and its client came all the same without having heard of it: the way there takes longer than the client. */
+function isLate({ announced, expected }: Spare, { announcements, claimed }: Wanted): boolean {
+  return (
+    announced !== undefined && announced !== claimed && expected.announcements === announcements
+  );
 }

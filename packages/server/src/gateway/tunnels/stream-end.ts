@@ -6,6 +6,8 @@ import type { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { SessionEnd } from "../../audit/record.ts";
 import type { Session, SessionClient } from "../../engines/engine.ts";
 
+import type { Announcements } from "./announcements.ts";
+
 /** What a stream needs of its tunnel. */
 export interface StreamCarrier {
   readonly session: TunnelSession;
@@ -13,6 +15,7 @@ export interface StreamCarrier {
   readonly memory: RecycledMemory;
   /** The WebSocket has more than enough to write. */
   readonly isCongested: boolean;
+  readonly announcements: Announcements;
   /** Something is to be sent at the end of this turn. */
   schedule(): void;
   /** The stream is over on this side. */
@@ -22,7 +25,7 @@ export interface StreamCarrier {
 /** Who a stream works for once it is opened. */
 export type StreamUser = Pick<
   Session,
-  "receive" | "resume" | "clientClosed" | "abandon" | "isAtRest"
+  "start" | "receive" | "resume" | "clientClosed" | "abandon" | "isAtRest"
 >;
 
 export class StreamEnd implements SessionClient {
@@ -31,12 +34,21 @@ export class StreamEnd implements SessionClient {
   readonly #departure = new AbortController();
   #user: StreamUser | undefined;
   #sessionId: string | undefined;
+  /** What a client that was greeted ahead has sent. SECURITY: no more than its first credit, and nobody reads it before the stream is opened. */
+  #early: Uint8Array[] = [];
+  /** It was closed before it was opened: a database may leave at any time. */
+  #isClosing = false;
   #hasCredit = true;
   #isWaiting = false;
 
   constructor(id: number, tunnel: StreamCarrier) {
     this.#id = id;
     this.#tunnel = tunnel;
+  }
+
+  /** Of the agent that it comes from. */
+  get announcements(): Announcements {
+    return this.#tunnel.announcements;
   }
 
   /** Aborted when the client or its tunnel is gone. */
@@ -54,12 +66,21 @@ export class StreamEnd implements SessionClient {
     return this.#user?.isAtRest === false;
   }
 
-  /** Accepts the stream; `user` hears from now on what it brings. */
+  /** Accepts the stream; `user` starts, and hears what it has brought and brings from now on. */
   opened(sessionId: string, user?: StreamUser): void {
     this.#user = user;
     this.#sessionId = sessionId;
     this.#tunnel.session.opened(this.#id, { session: sessionId });
     this.#tunnel.schedule();
+    user?.start();
+    const early = this.#early;
+    this.#early = [];
+    for (const bytes of early) {
+      user?.receive(bytes);
+    }
+    if (this.#isClosing) {
+      this.close();
+    }
   }
 
   write(bytes: Uint8Array): boolean {
@@ -76,6 +97,10 @@ export class StreamEnd implements SessionClient {
   }
 
   close(): void {
+    this.#isClosing = true;
+    if (this.#sessionId === undefined) {
+      return;
+    }
     this.#tunnel.session.close(this.#id);
     this.#tunnel.schedule();
   }
@@ -101,7 +126,11 @@ export class StreamEnd implements SessionClient {
   }
 
   receive(bytes: Uint8Array): void {
-    this.#user?.receive(bytes);
+    if (this.#sessionId === undefined) {
+      this.#early.push(new Uint8Array(bytes));
+    } else {
+      this.#user?.receive(bytes);
+    }
   }
 
   peerClosed(): void {

@@ -32,6 +32,7 @@ async function openStream() {
   const ports = {
     turn: new Turn({ flush: () => undefined, settle: () => undefined }),
     memory: new RecycledMemory(),
+    random: { bytes: (count: number) => new Uint8Array(count) },
   };
   const options = { pingIntervalMs: 60_000, silenceMs: 60_000, maxBufferedBytes, maxStreams: 4 };
   const nothing = () => undefined;
@@ -65,6 +66,7 @@ async function openStream() {
   }
   let resumed = 0;
   stream.opened("ses_test", {
+    start: nothing,
     receive: nothing,
     resume: () => {
       resumed += 1;

@@ -2,6 +2,7 @@
 // are for. Outlives its WebSockets: without one it is parked, and its streams take what they are given up to their credit.
 
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
+import type { Random } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
 import type { TunnelEvent } from "@jitdb/shared/tunnel/events";
 import type { AuthMap, HelloMap, NoticeMap, OpenMap } from "@jitdb/shared/tunnel/maps";
@@ -11,6 +12,7 @@ import { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { FastWebSocket } from "../../http/websockets/fast-websocket.ts";
 import { version } from "../../version.ts";
 import type { Sender, Turn } from "../turn.ts";
+import { Announcements } from "./announcements.ts";
 import { type StreamCarrier, StreamEnd } from "./stream-end.ts";
 
 export interface TunnelEndOptions {
@@ -63,6 +65,7 @@ export class TunnelEnd implements Sender, StreamCarrier {
   readonly session: TunnelSession;
   readonly #turn: Turn;
   readonly memory: RecycledMemory;
+  readonly announcements: Announcements;
   readonly #options: TunnelEndOptions;
   readonly #owner: TunnelOwner;
   readonly #streams = new Map<number, StreamEnd>();
@@ -82,12 +85,13 @@ export class TunnelEnd implements Sender, StreamCarrier {
   constructor(
     ws: FastWebSocket,
     ticket: HelloMap["ticket"],
-    ports: { readonly turn: Turn; readonly memory: RecycledMemory },
+    ports: { readonly turn: Turn; readonly random: Random; readonly memory: RecycledMemory },
     options: TunnelEndOptions,
     owner: TunnelOwner,
   ) {
     this.#turn = ports.turn;
     this.memory = ports.memory;
+    this.announcements = new Announcements(this, ports.random);
     this.#options = options;
     this.#owner = owner;
     this.session = new TunnelSession({
@@ -338,6 +342,8 @@ export class TunnelEnd implements Sender, StreamCarrier {
       case "goaway":
       case "opened":
       case "notice":
+      case "spare":
+      case "spent":
         return;
     }
   }

@@ -19,8 +19,14 @@ const deadlineMs = 5000;
 export class CancelKey {
   readonly data: BackendKeyData;
 
-  constructor({ processId, secret }: BackendKeyData, random: Random) {
-    this.data = { processId, secret: random.bytes(secret.length) };
+  /** @param data as a client was told it */
+  constructor(data: BackendKeyData) {
+    this.data = data;
+  }
+
+  /** @param key the server's */
+  static create({ processId, secret }: BackendKeyData, random: Random): CancelKey {
+    return new CancelKey({ processId, secret: random.bytes(secret.length) });
   }
 
   /**

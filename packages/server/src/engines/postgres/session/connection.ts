@@ -21,7 +21,7 @@ export interface Connection {
   /** Hash of the server's certificate, for channel binding; absent without TLS. */
   readonly serverEndPoint?: Uint8Array | undefined;
   /** As {@link Inlet.read}. */
-  read(take: (bytes: Uint8Array) => void): void;
+  read(take: ((bytes: Uint8Array) => void) | undefined): void;
 }
 
 export type Target = Pick<DatabaseConfig, "name" | "host" | "port" | "tls">;

@@ -5,7 +5,6 @@ import type { Socket } from "node:net";
 import { type JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { BackendKeyData } from "@jitdb/shared/postgres/backend";
 import { MessageWalker } from "@jitdb/shared/postgres/decoder";
-import { encodeBackendKeyData, encodeReadyForQuery } from "@jitdb/shared/postgres/encoder";
 import { bulkMessages } from "@jitdb/shared/postgres/messages";
 import { encodeEnd, encodeWarning } from "@jitdb/shared/postgres/native-error";
 import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
@@ -20,8 +19,9 @@ import type {
   Warning,
 } from "../../engine.ts";
 import type { Observer } from "../observer/observer.ts";
-import { CancelKey, cancelBackend } from "./cancel.ts";
+import { type CancelKey, cancelBackend } from "./cancel.ts";
 import { type Connection, cut, sayGoodbye } from "./connection.ts";
+import type { Greeting } from "./greeting.ts";
 import { Intake } from "./intake.ts";
 import type { LoggedIn } from "./login.ts";
 import { OwedAnswers } from "./owed-answers.ts";
@@ -39,6 +39,7 @@ export interface RelayOptions {
   readonly request: SessionRequest;
   readonly ports: SessionPorts;
   readonly login: LoggedIn;
+  readonly greeting: Greeting;
   readonly observer: Observer;
   /** For records and lists. */
   readonly parameters: Readonly<Record<string, string>>;
@@ -59,7 +60,7 @@ export class Relay implements Session, Forwarder {
   readonly #socket: Socket;
   readonly #key: BackendKeyData;
   readonly #clientKey: CancelKey;
-  /** What the client is greeted with, and what the server said behind it. */
+  /** What the client is told first, and what the server said behind it. */
   readonly #greeting: Uint8Array;
   readonly #rest: Uint8Array;
 
@@ -78,7 +79,7 @@ export class Relay implements Session, Forwarder {
   #bytesOut = 0;
   #end: { readonly end: SessionEnd; readonly reason?: string | undefined } | undefined;
 
-  constructor({ request, ports, login, observer, parameters }: RelayOptions) {
+  constructor({ request, ports, login, greeting, observer, parameters }: RelayOptions) {
     this.#request = request;
     this.#ports = ports;
     this.#client = request.client;
@@ -87,12 +88,8 @@ export class Relay implements Session, Forwarder {
     this.#connection = login.connection;
     this.#socket = login.connection.socket;
     this.#key = login.key;
-    this.#clientKey = new CancelKey(login.key, ports.random);
-    this.#greeting = Buffer.concat([
-      ...login.greeting,
-      encodeBackendKeyData(this.#clientKey.data),
-      encodeReadyForQuery("idle"),
-    ]);
+    this.#clientKey = greeting.key;
+    this.#greeting = greeting.bytes;
     this.#rest = login.rest;
     this.backendPid = login.key.processId;
     this.parameters = parameters;
@@ -111,7 +108,9 @@ export class Relay implements Session, Forwarder {
     this.#connection.read((bytes) => this.#onData(bytes));
     socket.on("drain", () => this.#consume());
     socket.resume();
-    this.#write(this.#greeting);
+    if (this.#greeting.length > 0) {
+      this.#write(this.#greeting);
+    }
     if (this.#rest.length > 0) {
       this.#onData(this.#rest);
     }

@@ -1,10 +1,6 @@
 // Opens sessions: the client's start-up is checked, the login made, and the relay put together.
 
 import { JitdbError } from "@jitdb/shared/errors";
-import {
-  encodeAuthenticationOk,
-  encodeNegotiateProtocolVersion,
-} from "@jitdb/shared/postgres/encoder";
 import { decodeText } from "@jitdb/shared/postgres/reader";
 import { newestProtocolVersion } from "@jitdb/shared/postgres/startup";
 import type {
@@ -18,6 +14,7 @@ import type {
 } from "../../engine.ts";
 import { Observer } from "../observer/observer.ts";
 import { FunctionNames } from "./function-names.ts";
+import { greet, greetAgain, readGreeting } from "./greeting.ts";
 import { type LoggedIn, type Login, logIn } from "./login.ts";
 import { ReadyConnections } from "./ready-connections.ts";
 import { Relay } from "./relay.ts";
@@ -40,23 +37,17 @@ export class PostgresSessions implements Sessions {
   }
 
   /**
-   * The stream to the client begins, at `start`, with what stands in a login of PostgreSQL behind the proof of the password:
-   * NegotiateProtocolVersion where the client asked for more than there is, AuthenticationOk, the server's ParameterStatus
-   * messages, BackendKeyData (the true process id, a secret of ours) and ReadyForQuery. What stands before it is the front's.
+   * The stream to the client begins, at `start`, with what stands in a login of PostgreSQL behind the proof of the password
+   * (greeting.ts), or with what a greeted client does not know of it. What stands before it is the front's.
    */
   async open(request: SessionRequest): Promise<Session> {
     const { database } = request;
     const startUp = readStartUp(request.startup, database);
     const { settings } = startUp;
-    const loggedIn = takeSpare(request.spare) ?? (await this.#logIn(request, startUp));
-    const login = {
-      ...loggedIn,
-      greeting: [
-        ...negotiate(startUp, loggedIn.version),
-        encodeAuthenticationOk(),
-        ...loggedIn.greeting,
-      ],
-    };
+    const told = request.greeted === undefined ? undefined : readGreeting(request.greeted);
+    const login = takeSpare(request.spare) ?? (await this.#logIn(request, startUp));
+    const greeting =
+      told === undefined ? greet(startUp, login, this.#ports.random) : greetAgain(told, login);
     const parameters = Object.fromEntries(
       settings.map(({ name, value }) => [name, decodeText(value)]),
     );
@@ -83,12 +74,13 @@ export class PostgresSessions implements Sessions {
       append: (event) => journal.append(event),
       now: () => clock.now(),
     });
-    return new Relay({ request, ports: this.#ports, login, observer, parameters });
+    return new Relay({ request, ports: this.#ports, login, greeting, observer, parameters });
   }
 
   async logInAhead(request: LoginRequest): Promise<SpareLogin> {
     const startUp = readStartUp(request.startup, request.database);
-    return new PostgresSpareLogin(await this.#logIn(request, startUp));
+    const login = await this.#logIn(request, startUp);
+    return new PostgresSpareLogin(login, greet(startUp, login, this.#ports.random).bytes);
   }
 
   keepReady(expected: readonly ExpectedDatabase[]): void {
@@ -127,11 +119,4 @@ export class PostgresSessions implements Sessions {
 
 function takeSpare(spare: SpareLogin | undefined): LoggedIn | undefined {
   return spare instanceof PostgresSpareLogin ? spare.take() : undefined;
-}
-
-/** As the server: it tells what it agrees to where that is less than was asked for, or where it does not know an option. */
-function negotiate({ version, protocolOptions }: StartUp, agreed: number): Uint8Array[] {
-  return version === agreed && protocolOptions.length === 0
-    ? []
-    : [encodeNegotiateProtocolVersion(agreed, protocolOptions)];
 }

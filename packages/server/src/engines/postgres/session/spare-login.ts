@@ -6,13 +6,16 @@ import type { LoggedIn } from "./login.ts";
 
 export class PostgresSpareLogin implements SpareLogin {
   readonly backendPid: number;
+  readonly greeting: Uint8Array;
   readonly closed: Promise<void>;
   #login: LoggedIn | undefined;
 
-  constructor(login: LoggedIn) {
-    const { socket } = login.connection;
+  constructor(login: LoggedIn, greeting: Uint8Array) {
+    const { connection } = login;
+    const { socket } = connection;
     this.#login = login;
     this.backendPid = login.key.processId;
+    this.greeting = greeting;
     this.closed = new Promise((resolve) => {
       if (socket.destroyed) {
         resolve();
@@ -20,22 +23,20 @@ export class PostgresSpareLogin implements SpareLogin {
         socket.once("close", () => resolve());
       }
     });
-    // Reads ahead, to see the server leave.
-    socket.read(0);
+    // What a server says now no client would hear: a goodbye, or that a setting is another one.
+    connection.read(() => this.close());
+    socket.resume();
   }
 
-  /** The login is the caller's from now on. Undefined: it is lost, or taken, or the server has said something that no client has heard. */
+  /** The login is the caller's from now on, its socket paused. Undefined: it is lost, or taken, or the server has said something. */
   take(): LoggedIn | undefined {
     const login = this.#login;
-    if (login === undefined) {
-      return undefined;
-    }
-    const { socket } = login.connection;
-    if (socket.destroyed || socket.readableLength > 0) {
-      this.close();
+    if (login === undefined || login.connection.socket.destroyed) {
       return undefined;
     }
     this.#login = undefined;
+    login.connection.socket.pause();
+    login.connection.read(undefined);
     return login;
   }
 
