@@ -17,7 +17,7 @@ const fullReadBytes = 16 * 1024;
  * So much in a row of one socket, then the others have their turn. Node would read up to 32 times, megabytes, and whoever asks a short
  * question beside a bulk stream would wait for what is made of them.
  */
-const turnBytes = 256 * 1024;
+const turnBytes = 128 * 1024;
 
 /** One for all sockets: between a read and what is made of it the loop does nothing else. */
 const readMemory = new Uint8Array(256 * 1024);

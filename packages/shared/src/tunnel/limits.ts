@@ -35,7 +35,7 @@ export const tunnelLimits = {
   /** DATA that one stream sends before the next stream has its turn. */
   turnDataBytes: 65_536,
   /** A message that has as much takes no further turn of a stream with more than `smallTurnBytes`: what comes next must not wait long. */
-  bulkMessageBytes: 262_144,
+  bulkMessageBytes: 131_072,
   /** Everything that one stream can send in one turn: a map, WINDOW, ACK, DATA, CLOSE. */
   maxTurnBytes: 262_144,
   /** A received body may keep a buffer alive that is this many times its size; below that it is copied. */
