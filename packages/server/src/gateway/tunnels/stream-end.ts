@@ -5,7 +5,6 @@ import type { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import type { TunnelSession } from "@jitdb/shared/tunnel/session";
 import type { SessionEnd } from "../../audit/record.ts";
 import type { Session, SessionClient } from "../../engines/engine.ts";
-
 import type { Announcements } from "./announcements.ts";
 
 /** What a stream needs of its tunnel. */
