@@ -95,7 +95,7 @@ async function open(
   closeReason: () => string,
 ): Promise<Reloader> {
   const { logger } = ports;
-  ship(state, logger, closers);
+  const shipper = ship(state, logger, closers);
   deliver(config, ports, state, closers);
   const identity = await openIdentity(config, ports, state, closers);
   const installation = await installationOf(state, config, ports.random);
@@ -127,6 +127,7 @@ async function open(
     config,
     access,
     gateway,
+    shipper,
     vouching,
     authenticator,
     login,
@@ -168,12 +169,13 @@ async function open(
   return reloader;
 }
 
-function ship(state: State, logger: Logger, closers: Closers): void {
+function ship(state: State, logger: Logger, closers: Closers): AuditShipper {
   const { store, journal, journalFolder: folder } = state;
   const onError = report(logger, "shipping the journal");
   const shipper = new AuditShipper({ store, journal, folder, onError });
   shipper.start();
   closers.add(() => shipper.stop());
+  return shipper;
 }
 
 function deliver(config: Config, ports: ServerPorts, state: State, closers: Closers): void {

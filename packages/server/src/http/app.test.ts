@@ -54,6 +54,7 @@ beforeEach(async () => {
     getGrant: () => getGrant(),
   };
   app = await createApp({
+    shipper: { catchUp: async () => undefined },
     gateway: { parkedSessions: () => new Set(), rowsWritten: async () => undefined },
     config: { publicUrl: "https://jitdb.example.com", trustedProxies: ["10.0.0.0/8"] },
     logger: createLogger({ write: (line) => log.push(line) }, "json"),

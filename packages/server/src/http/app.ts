@@ -10,6 +10,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import type { AccessService } from "../access/service.ts";
 import type { Journal } from "../audit/journal.ts";
+import type { AuditShipper } from "../audit/search/shipper.ts";
 import type { Config } from "../config/config.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Authenticator } from "../identity/authenticator.ts";
@@ -50,6 +51,7 @@ export interface AppPorts {
   readonly vouching: Vouching;
   readonly store: Pick<Store, "db">;
   readonly journal: Pick<Journal, "id" | "failed">;
+  readonly shipper: Pick<AuditShipper, "catchUp">;
   readonly gateway: Pick<Gateway, "parkedSessions" | "rowsWritten">;
   /** Mounts login: the authorization server and its pages. */
   readonly login: (app: FastifyInstance) => Promise<void>;

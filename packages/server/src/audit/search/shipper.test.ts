@@ -61,6 +61,30 @@ describe("the shipper", () => {
     await shipper.stop();
   });
 
+  it("catches up for somebody who searches, as far as their patience goes, and never rejects", async () => {
+    const { store, journal, folder, lapse, list } = await setUp();
+    const failures: unknown[] = [];
+    const shipper = new AuditShipper({ store, journal, folder, onError: (e) => failures.push(e) });
+    // More than two pieces.
+    for (let index = 0; index < 700; index += 1) {
+      lapse(`req_${index}`, "x".repeat(1000));
+    }
+    journal.flush();
+    await shipper.catchUp(0);
+    const first = (await list({ kind: "request" })).records.length;
+    expect(first).toBeGreaterThan(0);
+    expect((await list({ person: "x".repeat(1000) }, { limit: 1000 })).records.length).toBeLessThan(
+      700,
+    );
+    await shipper.catchUp(60_000);
+    expect((await list({ kind: "request" }, { limit: 1000 })).records.length).toBe(700);
+    lapse("req_last");
+    journal.flush();
+    await store.close();
+    await shipper.catchUp(1000);
+    expect(failures.length).toBe(1);
+  });
+
   it("keeps each line as it stands in the journal, whatever its text, and reads its fields", async () => {
     const { folder, store, journal, createShipper, lapse } = await setUp();
     const texts = ['"\\/\b\n\0', "\u2028\u202e\u007f", "ÅΩ漢😀", "{[,:]}", "-0 1e999", "</x>&"];

@@ -54,6 +54,19 @@ export class AuditShipper {
     }
   }
 
+  /** For whoever searches now: ships what the journal has flushed so far, or as much of it as `patienceMs` allow. Never rejects. */
+  async catchUp(patienceMs: number): Promise<void> {
+    const until = this.#journal.flushedSeq;
+    const deadline = performance.now() + patienceMs;
+    try {
+      while ((await this.#run(until)) && performance.now() < deadline) {
+        // There may be more.
+      }
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
   /** Ships the rest and lets go of the journal's files. */
   async stop(): Promise<void> {
     this.#isStopped = true;

@@ -9,9 +9,12 @@ import type { Caller } from "../../identity/caller.ts";
 import type { AppPorts } from "../app.ts";
 import { callerOf } from "../authentication.ts";
 
+/** Records that statements left meanwhile are shipped first, unless that takes longer: who asks sees what was. */
+const patienceMs = 2000;
+
 export function auditRoutes(
   api: FastifyInstance,
-  { access, store, journal }: Pick<AppPorts, "access" | "store" | "journal">,
+  { access, store, journal, shipper }: Pick<AppPorts, "access" | "store" | "journal" | "shipper">,
 ): void {
   api
     .withTypeProvider<ZodTypeProvider>()
@@ -24,6 +27,7 @@ export function auditRoutes(
         const reads =
           filter.grant !== undefined && (await access.readsRecords(caller, filter.grant));
         const person = reads ? filter.person : visiblePerson(caller, filter.person);
+        await shipper.catchUp(patienceMs);
         return await listRecords(store.db, journal.id, { ...filter, person }, { limit, after });
       },
     );
