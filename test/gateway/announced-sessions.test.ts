@@ -5,7 +5,7 @@ import { endedError } from "../../packages/server/src/access/grants/grant.ts";
 import type { GrantId } from "../../packages/shared/src/ids.ts";
 import { parseBackendKeyData } from "../../packages/shared/src/postgres/backend.ts";
 import { type Message, MessageCollector } from "../../packages/shared/src/postgres/decoder.ts";
-import { encodeQuery } from "../../packages/shared/src/postgres/encoder.ts";
+import { encodeQuery, encodeTerminate } from "../../packages/shared/src/postgres/encoder.ts";
 import { backendMessages } from "../../packages/shared/src/postgres/messages.ts";
 import { encodeCancelRequest } from "../../packages/shared/src/postgres/startup.ts";
 import type { SpareMap } from "../../packages/shared/src/tunnel/maps.ts";
@@ -100,6 +100,21 @@ describe("an announced session", () => {
     expect([count, rig.records("statement.intent")]).toEqual([["0"], []]);
     prove();
     expect((await client.result()).rows).toEqual([["read"]]);
+  });
+
+  test("waits for a client whose OPEN was lost with the WebSocket, though no other is connected", async () => {
+    const first = await WireClient.open(agent, grant);
+    await agent.until(() => agent.spares.length > 0);
+    await first.send(encodeTerminate());
+    await agent.until(() => first.stream.ended !== undefined);
+    first.stream.close();
+    await agent.until(() => agent.session.streamCount === 0);
+    agent.ws.terminate();
+    const client = claim(agent.spares.at(-1) as SpareMap, "select 'it went on'");
+    await agent.lose();
+    expect(await rig.recorded("tunnel.parked")).toMatchObject([{ sessions: 0 }]);
+    await agent.resume(rig.doorOf("alice"));
+    expect((await client.result()).rows).toEqual([["it went on"]]);
   });
 
   test("that is gone is replaced, and the client hears only what differs", async () => {

@@ -18,6 +18,11 @@ export class Announcements {
     this.#random = random;
   }
 
+  /** A client may have been greeted whose OPEN is still to come, or was lost with the WebSocket. */
+  get areOpen(): boolean {
+    return this.#told.size > 0;
+  }
+
   /** Tells the agent of a session. Undefined: it does not hear of it. */
   announce(session: Omit<SpareMap, "id">): SpareMap | undefined {
     const { startup, greeting } = session;

@@ -369,7 +369,8 @@ export class TunnelEnd implements Sender, StreamCarrier {
   readonly #onClose = (code: number): void => {
     this.#unbind();
     const reason = this.#reason ?? `the agent closed it (${code})`;
-    if (this.#isClosing || goodbyes.has(code) || this.#streams.size === 0) {
+    const isIdle = this.#streams.size === 0 && !this.announcements.areOpen;
+    if (this.#isClosing || goodbyes.has(code) || isIdle) {
       this.#finish(reason);
       return;
     }
