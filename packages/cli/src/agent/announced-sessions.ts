@@ -1,18 +1,14 @@
 // Sessions that the gateway has logged in ahead and told this agent of, on the present WebSocket.
 // Implements the agent's part of docs/tunnel-protocol.md §12.
 
-import { tunnelLimits } from "@jitdb/shared/tunnel/limits";
 import type { OpenMap, SpareMap } from "@jitdb/shared/tunnel/maps";
+import { isSpareFor, rememberSpare, type Spares } from "@jitdb/shared/tunnel/spares";
 
 export class AnnouncedSessions {
-  /** By id, in the order of their coming. */
-  readonly #spares = new Map<string, SpareMap>();
+  readonly #spares: Spares = new Map();
 
   add(spare: SpareMap): void {
-    this.#spares.set(spare.id, spare);
-    for (const id of [...this.#spares.keys()].slice(0, -tunnelLimits.maxSpares)) {
-      this.#spares.delete(id);
-    }
+    rememberSpare(this.#spares, spare);
   }
 
   delete(id: string): void {
@@ -24,14 +20,11 @@ export class AnnouncedSessions {
   }
 
   /** One for a client that begins like this, byte for byte; nobody else is given it. Undefined: there is none. */
-  take({ kind, engine, grant, startup }: OpenMap): SpareMap | undefined {
-    if (kind !== "session") {
+  take(open: OpenMap): SpareMap | undefined {
+    if (open.kind !== "session") {
       return undefined;
     }
-    const spare = [...this.#spares.values()].find(
-      (one) =>
-        one.engine === engine && one.grant === grant && Buffer.compare(one.startup, startup) === 0,
-    );
+    const spare = [...this.#spares.values()].find((one) => isSpareFor(one, open));
     if (spare !== undefined) {
       this.#spares.delete(spare.id);
     }

@@ -48,20 +48,13 @@ export class AuditShipper {
 
   /** Ships everything that the journal has flushed so far. */
   async ship(): Promise<void> {
-    const until = this.#journal.flushedSeq;
-    while (await this.#run(until)) {
-      // There may be more.
-    }
+    await this.#shipUntil(Number.POSITIVE_INFINITY);
   }
 
   /** For whoever searches now: ships what the journal has flushed so far, or as much of it as `patienceMs` allow. Never rejects. */
   async catchUp(patienceMs: number): Promise<void> {
-    const until = this.#journal.flushedSeq;
-    const deadline = performance.now() + patienceMs;
     try {
-      while ((await this.#run(until)) && performance.now() < deadline) {
-        // There may be more.
-      }
+      await this.#shipUntil(performance.now() + patienceMs);
     } catch (error) {
       this.#onError(error);
     }
@@ -76,6 +69,14 @@ export class AuditShipper {
       await this.ship();
     } finally {
       await this.#forgetReader();
+    }
+  }
+
+  /** What the journal has flushed so far, a piece at least; no further one is begun behind the deadline. */
+  async #shipUntil(deadline: number): Promise<void> {
+    const until = this.#journal.flushedSeq;
+    while ((await this.#run(until)) && performance.now() < deadline) {
+      // There may be more.
     }
   }
 

@@ -5,13 +5,14 @@ import { JitdbError } from "@jitdb/shared/errors";
 import { type Random, randomBase32 } from "@jitdb/shared/ids";
 import { tunnelLimits } from "@jitdb/shared/tunnel/limits";
 import type { OpenMap, SpareMap } from "@jitdb/shared/tunnel/maps";
+import { isSpareFor, rememberSpare, type Spares } from "@jitdb/shared/tunnel/spares";
 import type { StreamCarrier } from "./stream-end.ts";
 
 export class Announcements {
   readonly #tunnel: Pick<StreamCarrier, "session" | "schedule">;
   readonly #random: Random;
-  /** In the order of their coming; those too that were taken back, since a client that has one may be on its way. */
-  readonly #told = new Map<string, SpareMap>();
+  /** Those too that were taken back, since a client that has one may be on its way. */
+  readonly #told: Spares = new Map();
 
   constructor(tunnel: Pick<StreamCarrier, "session" | "schedule">, random: Random) {
     this.#tunnel = tunnel;
@@ -34,10 +35,7 @@ export class Announcements {
       return undefined;
     }
     this.#tunnel.schedule();
-    this.#told.set(spare.id, spare);
-    for (const id of [...this.#told.keys()].slice(0, -tunnelLimits.maxSpares)) {
-      this.#told.delete(id);
-    }
+    rememberSpare(this.#told, spare);
     return spare;
   }
 
@@ -53,16 +51,13 @@ export class Announcements {
    * cancel requests by that and no session: whether it may have one is asked anew.
    * @throws JitdbError `tunnel.lost`
    */
-  claim({ spare: id, engine, grant, startup }: OpenMap): SpareMap | undefined {
+  claim(open: OpenMap): SpareMap | undefined {
+    const { spare: id } = open;
     if (id === undefined) {
       return undefined;
     }
     const spare = this.#told.get(id);
-    const isMeant =
-      spare?.engine === engine &&
-      spare.grant === grant &&
-      Buffer.compare(spare.startup, startup) === 0;
-    if (!isMeant) {
+    if (spare === undefined || !isSpareFor(spare, open)) {
       throw new JitdbError("tunnel.lost", "The session that this client was greeted with is gone.");
     }
     this.#told.delete(id);
