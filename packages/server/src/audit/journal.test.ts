@@ -10,6 +10,17 @@ const unavailable = expect.objectContaining({ code: "audit.unavailable" });
 const kinds = (folder: string) => readRecords(folder).map((record) => record["kind"]);
 
 describe("a journal", () => {
+  it("takes no number for an event that has no line, so that the chain goes on", () => {
+    const folder = createFolder();
+    const journal = openTestJournal(folder);
+    const first = journal.record({ kind: "login.denied", reason: "one" });
+    const broken = { kind: "login.denied", reason: Number.NaN as unknown as string } as const;
+    expect(() => journal.append(broken)).toThrow(RangeError);
+    expect(journal.record({ kind: "login.denied", reason: "two" })).toBe(first + 1);
+    journal.close();
+    expect(readRecords(folder).at(-1)).toMatchObject({ reason: "two", seq: first + 1 });
+  });
+
   it("keeps nothing before the flush and everything in one write after it", () => {
     const folder = createFolder();
     const files = new FaultyFiles();

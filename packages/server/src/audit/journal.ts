@@ -218,17 +218,20 @@ class FileJournal implements Journal {
   }
 
   #chain(event: AuditEvent): number {
-    this.#seq += 1;
+    const seq = this.#seq + 1;
     const at = this.#now();
     if (event instanceof OrderedRecord) {
       this.#pending = { record: event, at };
-      return this.#seq;
+      this.#seq = seq;
+      return seq;
     }
-    this.#keep(canonicalJson({ ...event, at, prev: this.#head(), seq: this.#seq }));
+    // May throw: the number is taken when the line is there.
+    this.#keep(canonicalJson({ ...event, at, prev: this.#head(), seq }));
+    this.#seq = seq;
     if (event.outbox !== undefined) {
       this.#rememberOutbox(event.outbox);
     }
-    return this.#seq;
+    return seq;
   }
 
   #makeLine(): void {
