@@ -1,6 +1,7 @@
 // Connections whose TCP and TLS are made ahead, so that a login does not wait for them: one for each database that somebody is
 // expected at. Nothing has been said on them yet, neither a user nor a start-up packet.
 
+import { withDeadline } from "../../../deadline.ts";
 import { type Connection, connectToServer, type Target } from "./connection.ts";
 
 /** In milliseconds. */
@@ -108,9 +109,11 @@ class Place {
 
   /** Undefined: it could not be made. A login that wants to know why makes one itself. */
   async #make(): Promise<Connection | undefined> {
-    const deadline = AbortSignal.timeout(this.#times.connectMs);
+    const { connectMs } = this.#times;
     try {
-      return await this.#connect(this.database, AbortSignal.any([this.#closing.signal, deadline]));
+      return await withDeadline(connectMs, this.#closing.signal, (signal) =>
+        this.#connect(this.database, signal),
+      );
     } catch {
       this.#pause();
       return undefined;

@@ -3,6 +3,7 @@
 import { JitdbError } from "@jitdb/shared/errors";
 import { decodeText } from "@jitdb/shared/postgres/reader";
 import { newestProtocolVersion } from "@jitdb/shared/postgres/startup";
+import { withDeadline } from "../../../deadline.ts";
 import type {
   ExpectedDatabase,
   LoginRequest,
@@ -92,21 +93,27 @@ export class PostgresSessions implements Sessions {
    * fresh one.
    */
   async #logIn({ database, user, signal }: LoginRequest, startUp: StartUp): Promise<LoggedIn> {
-    const login: Login = {
-      database,
-      user,
-      version: Math.min(startUp.version, newestProtocolVersion),
-      settings: startUp.settings,
-      keys: this.#keys,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(loginDeadlineMs)]),
-    };
+    return await withDeadline(loginDeadlineMs, signal, (either) =>
+      this.#logInBy({
+        database,
+        user,
+        version: Math.min(startUp.version, newestProtocolVersion),
+        settings: startUp.settings,
+        keys: this.#keys,
+        signal: either,
+      }),
+    );
+  }
+
+  async #logInBy(login: Login): Promise<LoggedIn> {
     const ready = await this.#ready.take(login.database);
     if (ready === undefined) {
       return await logIn(login);
     }
     try {
-      const patience = AbortSignal.timeout(readyLoginMs);
-      return await logIn({ ...login, signal: AbortSignal.any([login.signal, patience]) }, ready);
+      return await withDeadline(readyLoginMs, login.signal, (signal) =>
+        logIn({ ...login, signal }, ready),
+      );
     } catch (error) {
       const isLost = error instanceof JitdbError && error.code === "database.unavailable";
       if (!isLost || login.signal.aborted) {
