@@ -89,7 +89,7 @@ export interface SpareLogin {
    * SECURITY: it names a key of cancel requests that is worth nothing before.
    */
   readonly greeting: Uint8Array;
-  /** Settles when the connection is gone; never rejects. */
+  /** Settles when the connection is gone, or a session's; never rejects. */
   readonly closed: Promise<void>;
   /** Ends it, unless a session has it by now. */
   close(): void;

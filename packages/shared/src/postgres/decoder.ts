@@ -36,7 +36,7 @@ export function bodyBytesIn({ bodyStart, end, followers }: Segment): number {
   return end - bodyStart - followers * headerBytes;
 }
 
-const nothing = new Uint8Array(0);
+const nothing: Uint8Array = new Uint8Array(0);
 const noTypes: ReadonlySet<number> = new Set();
 
 /**
@@ -51,8 +51,6 @@ const noTypes: ReadonlySet<number> = new Set();
 export class MessageWalker {
   readonly #sender: Sender;
   readonly #runs: ReadonlySet<number>;
-  readonly #header = new Uint8Array(headerBytes);
-  readonly #headerView = new DataView(this.#header.buffer);
   readonly #segment = {
     type: 0,
     length: 0,
@@ -65,7 +63,8 @@ export class MessageWalker {
     last: true,
     followers: 0,
   };
-  #headerFill = 0;
+  /** Bytes of a header that ended with a chunk before its own end did. */
+  #header = nothing;
   #chunk: Uint8Array = nothing;
   #offset = 0;
 
@@ -82,7 +81,7 @@ export class MessageWalker {
 
   /** Whether the stream may end here: between messages, and with no byte of a next one seen. */
   get isAtEnd(): boolean {
-    return this.#segment.last && this.#headerFill === 0 && this.#offset === this.#chunk.length;
+    return this.#segment.last && this.#header.length === 0 && this.#offset === this.#chunk.length;
   }
 
   /** Gives the next chunk. It stays the caller's, and must not change until `next` has returned undefined. */
@@ -101,6 +100,9 @@ export class MessageWalker {
    */
   next(): Segment | undefined {
     if (this.#offset === this.#chunk.length) {
+      // An idle session keeps no memory of what was read last.
+      this.#chunk = nothing;
+      this.#offset = 0;
       return undefined;
     }
     return this.#segment.last ? this.#startMessage() : this.#continueMessage();
@@ -115,8 +117,8 @@ export class MessageWalker {
       throw new RangeError("takeRest in the middle of a message");
     }
     const unread = this.#chunk.subarray(this.#offset);
-    const rest = this.#headerFill === 0 ? unread : concat(this.#carried(), unread);
-    this.#headerFill = 0;
+    const rest = this.#header.length === 0 ? unread : concat(this.#header, unread);
+    this.#header = nothing;
     this.#chunk = nothing;
     this.#offset = 0;
     return rest;
@@ -124,28 +126,29 @@ export class MessageWalker {
 
   #startMessage(): Segment | undefined {
     const start = this.#offset;
-    const missing = headerBytes - this.#headerFill;
-    if (this.#chunk.length - start < missing) {
-      this.#header.set(this.#chunk.subarray(start), this.#headerFill);
-      this.#headerFill += this.#chunk.length - start;
-      this.#offset = this.#chunk.length;
+    const carried = this.#header;
+    const bodyStart = start + headerBytes - carried.length;
+    if (this.#chunk.length < bodyStart) {
+      this.#header = concat(carried, this.#chunk.subarray(start));
+      this.#chunk = nothing;
+      this.#offset = 0;
       return undefined;
     }
-    for (let index = 0; index < missing; index += 1) {
-      this.#header[this.#headerFill + index] = this.#chunk[start + index] ?? 0;
-    }
-    const type = this.#headerView.getUint8(0);
-    const length = this.#headerView.getUint32(1);
+    const isSplit = carried.length > 0;
+    const header = isSplit ? concat(carried, this.#chunk.subarray(start, bodyStart)) : this.#chunk;
+    const headerStart = isSplit ? 0 : start;
+    const type = header[headerStart] ?? 0;
+    const length = readInt32(header, headerStart + 1) >>> 0;
     checkHeader(this.#sender, type, length);
 
     const segment = this.#segment;
     segment.type = type;
     segment.length = length;
-    segment.carried = this.#headerFill === 0 ? nothing : this.#carried();
+    segment.carried = carried;
     segment.first = true;
     segment.remaining = length - postgresLimits.minMessageLength;
-    this.#headerFill = 0;
-    return this.#reportTo(start, start + missing);
+    this.#header = nothing;
+    return this.#reportTo(start, bodyStart);
   }
 
   #continueMessage(): Segment {
@@ -184,10 +187,6 @@ export class MessageWalker {
     this.#segment.end = at;
     this.#offset = at;
     return count;
-  }
-
-  #carried(): Uint8Array<ArrayBuffer> {
-    return this.#header.slice(0, this.#headerFill);
   }
 }
 

@@ -57,13 +57,16 @@ export class GrantDeadline implements Deadline {
   }
 }
 
+const never = new AbortController().signal;
+
 /** The place of one session, from the moment that it is asked for. */
 export class SessionPlace {
   readonly id: SessionId;
   /** As the agent said it; until the admission it need not be the caller's. */
   readonly grantId: GrantId;
   readonly caller: Caller;
-  readonly #end = new AbortController();
+  /** Until the session is open; then it is ended itself. */
+  #end: AbortController | undefined = new AbortController();
   /** Resolves when nothing of it is left. */
   readonly gone: Promise<void>;
   /** Nothing of it is left. */
@@ -84,7 +87,7 @@ export class SessionPlace {
 
   /** Aborted, with the reason, when the session was ended before it was open. */
   get ended(): AbortSignal {
-    return this.#end.signal;
+    return this.#end?.signal ?? never;
   }
 
   get admission(): Admission | undefined {
@@ -120,10 +123,12 @@ export class SessionPlace {
 
   open(live: LiveSession): void {
     this.#live = live;
+    this.#end = undefined;
+    this.#login = undefined;
   }
 
   end(end: SessionEnd, error: JitdbError): void {
-    this.#end.abort(error);
+    this.#end?.abort(error);
     this.#session?.end(end, error);
   }
 
@@ -134,7 +139,7 @@ export class SessionPlace {
       return;
     }
     if (this.#session === undefined) {
-      this.#end.abort(admission.expired());
+      this.#end?.abort(admission.expired());
     } else {
       this.#session.expire();
     }

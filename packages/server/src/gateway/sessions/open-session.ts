@@ -123,7 +123,7 @@ export class SessionOpener {
     const { grant, database } = admitted;
     place.ended.throwIfAborted();
     this.#checkLimits(grant, database);
-    const expired = () => endedError({ ...grant, end: "expired" });
+    const expired = expiredError(grant);
     const deadline = new GrantDeadline(grant);
     const breakGlass = grant.break_glass === 1;
     const admission = { databaseName: database.name, breakGlass, deadline, expired };
@@ -150,7 +150,7 @@ export class SessionOpener {
     const opened = toLive(place, grant, user, session, clock.now());
     place.open(opened);
     rows.opened(opened, event);
-    void session.closed.then((summary) => this.#closed(place, opened, summary));
+    this.#noteEnd(place, opened, session);
     stream.opened(place.id, session);
     this.#ports.spares.prepare(expectation(asking, database, deadline, user), admitted.sessions);
     if (breakGlass) {
@@ -273,6 +273,11 @@ export class SessionOpener {
     }
   }
 
+  /** By itself, so that a session keeps nothing of its opening for as long as it lives. */
+  #noteEnd(place: SessionPlace, opened: LiveSession, session: Session): void {
+    void session.closed.then((summary) => this.#closed(place, opened, summary));
+  }
+
   #closed(place: SessionPlace, opened: LiveSession, summary: SessionSummary): void {
     const { journal, clock, live, rows, log } = this.#ports;
     live.leave(place);
@@ -357,6 +362,10 @@ function toLive(
     backendPid: session.backendPid,
     openedAt,
   };
+}
+
+function expiredError(grant: Grant): () => JitdbError {
+  return () => endedError({ ...grant, end: "expired" });
 }
 
 function drainWarning(database: string, { endsAt, drainedAt }: Deadline): Warning {

@@ -27,10 +27,13 @@ export type StreamUser = Pick<
   "start" | "receive" | "resume" | "clientClosed" | "abandon" | "isAtRest"
 >;
 
+const never = new AbortController().signal;
+
 export class StreamEnd implements SessionClient {
   readonly #id: number;
   readonly #tunnel: StreamCarrier;
-  readonly #departure = new AbortController();
+  /** Until the stream is opened; then its user hears. */
+  #departure: AbortController | undefined = new AbortController();
   #user: StreamUser | undefined;
   #sessionId: string | undefined;
   /** What a client that was greeted ahead has sent. SECURITY: no more than its first credit, and nobody reads it before the stream is opened. */
@@ -50,9 +53,9 @@ export class StreamEnd implements SessionClient {
     return this.#tunnel.announcements;
   }
 
-  /** Aborted when the client or its tunnel is gone. */
+  /** Aborted when the client or its tunnel is gone before the stream was opened. */
   get departed(): AbortSignal {
-    return this.#departure.signal;
+    return this.#departure?.signal ?? never;
   }
 
   /** Of the session that it was opened for. */
@@ -69,6 +72,7 @@ export class StreamEnd implements SessionClient {
   opened(sessionId: string, user?: StreamUser): void {
     this.#user = user;
     this.#sessionId = sessionId;
+    this.#departure = undefined;
     this.#tunnel.session.opened(this.#id, { session: sessionId });
     this.#tunnel.schedule();
     user?.start();
@@ -137,7 +141,7 @@ export class StreamEnd implements SessionClient {
   }
 
   gone(end: SessionEnd): void {
-    this.#departure.abort();
+    this.#departure?.abort();
     this.#user?.abandon(end);
   }
 }

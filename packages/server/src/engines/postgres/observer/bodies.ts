@@ -15,6 +15,8 @@ export const bodyLimits = {
   startBytes: 16 * 1024,
 } as const;
 
+const nothing = Buffer.alloc(0);
+
 export function isLarge(segment: Segment): boolean {
   return bodyBytes(segment) > bodyLimits.wholeBytes;
 }
@@ -40,7 +42,7 @@ export class LongText {
   readonly #filter: MaskingStream;
   readonly #recorder: TextRecorder;
   #field: "name" | "text" | "types";
-  #name: Buffer = Buffer.alloc(0);
+  #name: Buffer = nothing;
   /** Bytes behind the text. */
   #rest = 0;
 
@@ -113,7 +115,7 @@ export class LongText {
 /** Collects the beginning of the bodies of one direction, one message at a time. */
 export class BodyStart {
   readonly #maxBytes: number;
-  #kept: Buffer = Buffer.alloc(0);
+  #kept: Buffer = nothing;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -125,8 +127,9 @@ export class BodyStart {
     if (segment.first && segment.last) {
       return part.subarray(0, this.#maxBytes);
     }
-    const before = segment.first ? Buffer.alloc(0) : this.#kept;
-    this.#kept = Buffer.concat([before, part.subarray(0, this.#maxBytes - before.length)]);
-    return segment.last ? this.#kept : undefined;
+    const before = segment.first ? nothing : this.#kept;
+    const kept = Buffer.concat([before, part.subarray(0, this.#maxBytes - before.length)]);
+    this.#kept = segment.last ? nothing : kept;
+    return segment.last ? kept : undefined;
   }
 }

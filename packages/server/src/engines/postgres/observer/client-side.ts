@@ -84,25 +84,26 @@ export interface ClientSideOptions {
 }
 
 export class ClientSide {
+  static readonly #handlers = new Map<number, (side: ClientSide, body: Uint8Array) => void>([
+    [Query, (side, body) => side.#shortQuery(body)],
+    [Parse, (side, body) => side.#shortParse(body)],
+    [Bind, (side, body) => side.#shortBind(body)],
+    [Execute, (side, body) => side.#execute(body)],
+    [FunctionCall, (side, body) => side.#shortFunctionCall(body)],
+    [Describe, (side, body) => side.#describe(body)],
+    [Close, (side, body) => side.#close(body)],
+    [Sync, (side, body) => side.#sync(body)],
+    [Flush, (_, body) => parseEmpty(body)],
+    [CopyDone, (side) => side.#endCopy()],
+    [CopyFail, (side) => side.#endCopy()],
+  ]);
+
   readonly #conversation: Conversation;
   readonly #records: SessionRecords;
   readonly #masker: Masker;
   readonly #limits: TextLimits;
   readonly #functionCalled: ClientSideOptions["functionCalled"];
   readonly #collector = createCollector();
-  readonly #handlers = new Map<number, (body: Uint8Array) => void>([
-    [Query, (body) => this.#shortQuery(body)],
-    [Parse, (body) => this.#shortParse(body)],
-    [Bind, (body) => this.#shortBind(body)],
-    [Execute, (body) => this.#execute(body)],
-    [FunctionCall, (body) => this.#shortFunctionCall(body)],
-    [Describe, (body) => this.#describe(body)],
-    [Close, (body) => this.#close(body)],
-    [Sync, (body) => this.#sync(body)],
-    [Flush, (body) => parseEmpty(body)],
-    [CopyDone, () => this.#endCopy()],
-    [CopyFail, () => this.#endCopy()],
-  ]);
   #long: Long | undefined;
 
   constructor(
@@ -214,7 +215,7 @@ export class ClientSide {
   #message(type: number, body: Uint8Array): void {
     this.#conversation.replies.reserve();
     // Terminate ends it all.
-    this.#handlers.get(type)?.(body);
+    ClientSide.#handlers.get(type)?.(this, body);
   }
 
   #shortQuery(body: Uint8Array): void {

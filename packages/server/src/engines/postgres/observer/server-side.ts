@@ -36,31 +36,34 @@ const {
   RowDescription,
 } = backendMessages;
 
+type Read = (side: ServerSide, body: Uint8Array, isWhole: boolean) => void;
+
 export class ServerSide {
+  /** Messages whose bodies say something. */
+  static readonly #readers = new Map<number, Read>([
+    [CommandComplete, (side, body) => side.#commandComplete(body)],
+    [ErrorResponse, (side, body) => side.#error(body)],
+    [ReadyForQuery, (side, body) => side.#ready(body)],
+    [ParameterDescription, (side, body, isWhole) => side.#parameterTypes(body, isWhole)],
+    [ParameterStatus, (side, body, isWhole) => side.#parameter(body, isWhole)],
+  ]);
+  /** Messages whose coming is all they say. The others settle nothing. */
+  static readonly #handlers = new Map<number, (side: ServerSide) => void>([
+    [ParseComplete, (side) => side.#parseComplete()],
+    [BindComplete, (side) => side.#bindComplete()],
+    [CloseComplete, (side) => side.#closeComplete()],
+    [NoData, (side) => side.#described()],
+    [RowDescription, (side) => side.#described()],
+    [EmptyQueryResponse, (side) => side.#result("empty", {})],
+    [PortalSuspended, (side) => side.#result("suspended", {})],
+    [FunctionCallResponse, (side) => side.#result("complete", {})],
+    [CopyInResponse, (side) => side.#copyIn()],
+    [CopyBothResponse, (side) => side.#copyBoth()],
+  ]);
+
   readonly #conversation: Conversation;
   readonly #records: SessionRecords;
   readonly #bodies = new BodyStart(bodyLimits.startBytes);
-  /** Messages whose bodies say something. */
-  readonly #readers = new Map<number, (body: Uint8Array, isWhole: boolean) => void>([
-    [CommandComplete, (body) => this.#commandComplete(body)],
-    [ErrorResponse, (body) => this.#error(body)],
-    [ReadyForQuery, (body) => this.#ready(body)],
-    [ParameterDescription, (body, isWhole) => this.#parameterTypes(body, isWhole)],
-    [ParameterStatus, (body, isWhole) => this.#parameter(body, isWhole)],
-  ]);
-  /** Messages whose coming is all they say. The others settle nothing. */
-  readonly #handlers = new Map<number, () => void>([
-    [ParseComplete, () => this.#parseComplete()],
-    [BindComplete, () => this.#bindComplete()],
-    [CloseComplete, () => this.#closeComplete()],
-    [NoData, () => this.#described()],
-    [RowDescription, () => this.#described()],
-    [EmptyQueryResponse, () => this.#result("empty", {})],
-    [PortalSuspended, () => this.#result("suspended", {})],
-    [FunctionCallResponse, () => this.#result("complete", {})],
-    [CopyInResponse, () => this.#copyIn()],
-    [CopyBothResponse, () => this.#copyBoth()],
-  ]);
 
   constructor(conversation: Conversation, records: SessionRecords) {
     this.#conversation = conversation;
@@ -74,16 +77,16 @@ export class ServerSide {
       const messages = Number(segment.first) + segment.followers;
       this.#count(bodyBytesIn(segment), type === DataRow ? messages : 0);
     }
-    const reader = this.#readers.get(type);
+    const reader = ServerSide.#readers.get(type);
     if (reader === undefined) {
       if (segment.last) {
-        this.#handlers.get(type)?.();
+        ServerSide.#handlers.get(type)?.(this);
       }
       return;
     }
     const body = this.#bodies.add(chunk, segment);
     if (body !== undefined) {
-      reader(body, bodyBytes(segment) === body.length);
+      reader(this, body, bodyBytes(segment) === body.length);
     }
   }
 

@@ -20,8 +20,9 @@ export class CancelKey {
   readonly data: BackendKeyData;
 
   /** @param data as a client was told it */
-  constructor(data: BackendKeyData) {
-    this.data = data;
+  constructor({ processId, secret }: BackendKeyData) {
+    // Not a view into what it was read from, which would stay as long as the session.
+    this.data = { processId, secret: new Uint8Array(secret) };
   }
 
   /** @param key the server's */

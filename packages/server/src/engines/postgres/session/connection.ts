@@ -43,7 +43,8 @@ export async function connectToServer(target: Target, signal: AbortSignal): Prom
       });
   inlet.bind(transport);
   const closed = new AbortController();
-  transport.on("close", () => closed.abort(new Error("it closed the connection")));
+  const onClose = () => closed.abort(new Error("it closed the connection"));
+  transport.on("close", onClose);
   transport.on("error", tellByClose);
   const usable = AbortSignal.any([signal, closed.signal]);
   try {
@@ -59,6 +60,8 @@ export async function connectToServer(target: Target, signal: AbortSignal): Prom
   } catch (error) {
     transport.destroy();
     throw error instanceof JitdbError ? error : unreachable(target, error);
+  } finally {
+    transport.off("close", onClose);
   }
 }
 

@@ -18,7 +18,8 @@ export interface FunctionNamesOptions {
 /** One for each session; asks for each function once, and about those of large objects never: everybody knows them. */
 export class FunctionNames {
   readonly #options: FunctionNamesOptions;
-  readonly #asked = new Set<number>();
+  /** Made when needed: hardly any session calls functions so. */
+  #asked: Set<number> | undefined;
 
   constructor(options: FunctionNamesOptions) {
     this.#options = options;
@@ -26,6 +27,7 @@ export class FunctionNames {
 
   /** @param statement id of the call's intent */
   called(statement: string, oid: number): void {
+    this.#asked ??= new Set();
     if (largeObjectFunctions.has(oid) || this.#asked.has(oid) || this.#asked.size >= maxNames) {
       return;
     }

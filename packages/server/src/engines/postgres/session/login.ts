@@ -188,7 +188,7 @@ class Conversation {
         return false;
       case backendMessages.BackendKeyData: {
         const { processId, secret } = parseBackendKeyData(body);
-        this.#key = { processId, secret: secret.slice() };
+        this.#key = { processId, secret: new Uint8Array(secret) };
         return false;
       }
       case backendMessages.ReadyForQuery:

@@ -32,11 +32,18 @@ const timing = {
   resetAfterMs: 500,
 } as const;
 
+const nothing = new Uint8Array(0);
 /** Where clients' bytes wait for their records. */
 const memory = new RecycledMemory();
 
+/** What a relay needs of the request that it answers. The rest, of the login, goes: sessions are idle for hours. */
+type RelayRequest = Pick<
+  SessionRequest,
+  "client" | "database" | "deadline" | "draining" | "expired" | "subject"
+>;
+
 export interface RelayOptions {
-  readonly request: SessionRequest;
+  readonly request: RelayRequest;
   readonly ports: SessionPorts;
   readonly login: LoggedIn;
   readonly greeting: Greeting;
@@ -52,7 +59,7 @@ export class Relay implements Session, Forwarder {
   readonly encoding: string;
   readonly closed: Promise<SessionSummary>;
 
-  readonly #request: SessionRequest;
+  readonly #request: Omit<RelayRequest, "client">;
   readonly #ports: SessionPorts;
   readonly #client: SessionClient;
   readonly #observer: Observer;
@@ -60,9 +67,9 @@ export class Relay implements Session, Forwarder {
   readonly #socket: Socket;
   readonly #key: BackendKeyData;
   readonly #clientKey: CancelKey;
-  /** What the client is told first, and what the server said behind it. */
-  readonly #greeting: Uint8Array;
-  readonly #rest: Uint8Array;
+  /** What the client is told first, and what the server said behind it; empty once it has started. */
+  #greeting: Uint8Array;
+  #rest: Uint8Array;
 
   readonly #owed = new OwedAnswers();
   readonly #intake: Intake;
@@ -80,9 +87,10 @@ export class Relay implements Session, Forwarder {
   #end: { readonly end: SessionEnd; readonly reason?: string | undefined } | undefined;
 
   constructor({ request, ports, login, greeting, observer, parameters }: RelayOptions) {
-    this.#request = request;
+    const { client, database, deadline, draining, expired, subject } = request;
+    this.#request = { database, deadline, draining, expired, subject };
     this.#ports = ports;
-    this.#client = request.client;
+    this.#client = client;
     this.#observer = observer;
     this.#intake = new Intake(observer, this.#owed, memory);
     this.#connection = login.connection;
@@ -108,11 +116,14 @@ export class Relay implements Session, Forwarder {
     this.#connection.read((bytes) => this.#onData(bytes));
     socket.on("drain", () => this.#consume());
     socket.resume();
-    if (this.#greeting.length > 0) {
-      this.#write(this.#greeting);
+    const [greeting, rest] = [this.#greeting, this.#rest];
+    this.#greeting = nothing;
+    this.#rest = nothing;
+    if (greeting.length > 0) {
+      this.#write(greeting);
     }
-    if (this.#rest.length > 0) {
-      this.#onData(this.#rest);
+    if (rest.length > 0) {
+      this.#onData(rest);
     }
   }
 

@@ -8,6 +8,7 @@ export class PostgresSpareLogin implements SpareLogin {
   readonly backendPid: number;
   readonly greeting: Uint8Array;
   readonly closed: Promise<void>;
+  #leave: () => void = () => undefined;
   #login: LoggedIn | undefined;
 
   constructor(login: LoggedIn, greeting: Uint8Array) {
@@ -17,12 +18,12 @@ export class PostgresSpareLogin implements SpareLogin {
     this.backendPid = login.key.processId;
     this.greeting = greeting;
     this.closed = new Promise((resolve) => {
-      if (socket.destroyed) {
-        resolve();
-      } else {
-        socket.once("close", () => resolve());
-      }
+      this.#leave = resolve;
     });
+    socket.once("close", this.#leave);
+    if (socket.destroyed) {
+      this.#leave();
+    }
     // What a server says now no client would hear: a goodbye, or that a setting is another one.
     connection.read(() => this.close());
     socket.resume();
@@ -37,6 +38,8 @@ export class PostgresSpareLogin implements SpareLogin {
     this.#login = undefined;
     login.connection.socket.pause();
     login.connection.read(undefined);
+    login.connection.socket.off("close", this.#leave);
+    this.#leave();
     return login;
   }
 
