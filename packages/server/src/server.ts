@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
+import { tidyingLimits } from "@jitdb/shared/memory/tidying";
 import { tunnelLimits } from "@jitdb/shared/tunnel/limits";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
@@ -28,6 +29,7 @@ import { TrustedProxies } from "./http/proxies.ts";
 import { Events, eventLimits } from "./http/websockets/events.ts";
 import { serveWebSockets, type WebSocketEndpoint } from "./http/websockets/upgrades.ts";
 import { createIdentity, type Identity } from "./identity/identity.ts";
+import { tidying } from "./memory.ts";
 import { Deliveries } from "./outbox/deliveries.ts";
 import { webhookSender } from "./outbox/webhook.ts";
 import { type ReloadCause, Reloader, type ReloadReport } from "./reload/reloader.ts";
@@ -71,6 +73,8 @@ export async function startServer(config: Config, ports: ServerPorts): Promise<R
   try {
     const state = await openState(config, { ...ports, address: config.publicUrl });
     closers.add(() => state.close());
+    const looks = setInterval(() => tidying.look(), tidyingLimits.intervalMs).unref();
+    closers.add(() => clearInterval(looks));
     let reason = "stopped";
     const reloader = await open(config, ports, state, closers, () => reason);
     return {

@@ -2,11 +2,13 @@
 
 import type { GrantView } from "@jitdb/shared/api/access";
 import { type ErrorCode, JitdbError } from "@jitdb/shared/errors";
+import { tidyingLimits } from "@jitdb/shared/memory/tidying";
 import type { Secret } from "@jitdb/shared/secret";
 import type { Context } from "../context.ts";
 import { engineOf, type Front } from "./engine.ts";
 import { GrantWatch } from "./grant-watch.ts";
 import { type Listener, type ListenerPorts, listen, listenPrivately } from "./listener.ts";
+import { tidying } from "./memory.ts";
 import type { OpenStream } from "./stream.ts";
 import { Tunnel, tunnelPath, tunnelSubprotocol } from "./tunnel.ts";
 
@@ -75,11 +77,13 @@ export async function startAgent(
     watch.close();
     throw error;
   }
+  const looks = setInterval(() => tidying.look(), tidyingLimits.intervalMs).unref();
   return {
     watch,
     openStream: lookAtRefusals(tunnel.opener(engineOf(grant).name, grant.id), watch),
     failed: Promise.race([watch.ended, failed]),
     close: (error) => {
+      clearInterval(looks);
       watch.close();
       tunnel.close(error);
     },

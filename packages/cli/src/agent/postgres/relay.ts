@@ -7,7 +7,7 @@ import { type BackendKeyData, parseBackendKeyData } from "@jitdb/shared/postgres
 import { BodyCollector, MessageWalker } from "@jitdb/shared/postgres/decoder";
 import { backendMessages, bulkMessages, postgresLimits } from "@jitdb/shared/postgres/messages";
 import { encodeEnd, encodeRefusal } from "@jitdb/shared/postgres/native-error";
-import { nursery } from "../nursery.ts";
+import { nursery } from "../memory.ts";
 import type { AgentStream, StreamReceiver } from "../stream.ts";
 
 /** How long a client may take to read why it ends before its socket is cut. */

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { RecycledMemory } from "@jitdb/shared/tunnel/recycled-memory";
 import { encodeMessage, FastLane } from "@jitdb/shared/websocket/fast-lane";
 import { WebSocket } from "ws";
-import { nursery } from "./nursery.ts";
+import { nursery } from "../../memory.ts";
 
 /** One for all: what each keeps for its next message would come together. */
 const memory = new RecycledMemory();

@@ -1,15 +1,15 @@
 import { constants, PerformanceObserver } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
-import { Nursery } from "@jitdb/shared/nursery";
+import { Collector } from "@jitdb/shared/memory/collector";
 import { expect, it } from "vitest";
-import { nursery } from "./nursery.ts";
+import { nursery, tidying } from "./memory.ts";
 
 const readBytes = 16 * 1024;
 const megabyte = 1024 * 1024;
 
-/** Reads that nobody keeps; gives the kinds of collections meanwhile. */
-async function collectionsOf(megabytes: number, filled: (byteCount: number) => void) {
+/** The kinds of collections while something is done. */
+async function collectionsDuring(work: () => void): Promise<unknown[]> {
   const kinds: unknown[] = [];
   const observer = new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) {
@@ -18,31 +18,45 @@ async function collectionsOf(megabytes: number, filled: (byteCount: number) => v
     }
   });
   observer.observe({ entryTypes: ["gc"] });
-  for (let count = 0; count < (megabytes * megabyte) / readBytes; count += 1) {
-    filled(new Uint8Array(readBytes).byteLength);
-  }
+  work();
   await delay(50);
   observer.disconnect();
   return kinds;
 }
 
-it("collects the young generation for every four megabytes", async () => {
-  const kinds = await collectionsOf(40, (byteCount) => nursery.filled(byteCount));
+it("collects the young generation for every four megabytes of fresh memory", async () => {
+  const kinds = await collectionsDuring(() => {
+    for (let count = 0; count < (40 * megabyte) / readBytes; count += 1) {
+      nursery.filled(new Uint8Array(readBytes).byteLength);
+    }
+  });
   const minor = kinds.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MINOR);
   expect(minor.length).toBeGreaterThanOrEqual(10);
   expect(process.memoryUsage().arrayBuffers).toBeLessThan(40 * megabyte);
 });
 
+it("collects the whole heap when the program rests, once", async () => {
+  const rest = async () => {
+    tidying.look();
+    await delay(50);
+    return await collectionsDuring(() => tidying.look());
+  };
+  const isMajor = (kind: unknown) => kind === constants.NODE_PERFORMANCE_GC_MAJOR;
+  // The first look had the time before it in view, in which tests were read.
+  expect((await rest()).some(isMajor)).toBe(true);
+  expect((await rest()).some(isMajor)).toBe(false);
+});
+
 it("leaves it to V8 where that shows no collector, and the flag as it was", async () => {
   const asked: string[] = [];
-  const blind = new Nursery({
+  const blind = new Collector({
     setFlagsFromString(flags) {
       asked.push(flags);
       setFlagsFromString(flags);
     },
     runInNewContext: () => undefined,
   });
-  blind.filled(100 * megabyte);
-  blind.filled(100 * megabyte);
+  blind.collectYoung();
+  blind.collectAll();
   expect(asked).toEqual(["--expose-gc", "--no-expose-gc"]);
 });

@@ -1,7 +1,0 @@
-// The agent's one nursery: what its clients' sockets read into.
-
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { Nursery } from "@jitdb/shared/nursery";
-
-export const nursery = new Nursery({ setFlagsFromString, runInNewContext });

@@ -1,0 +1,68 @@
+// Gives memory back when a program that has worked comes to rest. V8 keeps what a busy hour needed (young generations of 64 MB, and
+// garbage that no collection has looked at) until it is busy again; a browser tells it when nobody looks, Node never does.
+
+import type { Collector } from "./collector.ts";
+
+/** Bytes and milliseconds. */
+export const tidyingLimits = {
+  /** Time from one look to the next. */
+  intervalMs: 2000,
+  /** Share of the time since the last look, from 0 to 1, up to which a program is at rest. */
+  restingUtilization: 0.1,
+  /** Growth of V8's heap that is worth a collection. */
+  worthwhileBytes: 8 * 1024 * 1024,
+  /** Collecting a larger heap would keep too long whoever comes just then; V8 does that in pieces. */
+  maxHeapBytes: 192 * 1024 * 1024,
+} as const;
+
+/** What it asks Node: functions of `node:v8` and of `performance` in `node:perf_hooks`. */
+export interface TidyingDoors {
+  getHeapStatistics(): { readonly total_heap_size: number };
+  eventLoopUtilization(now?: Utilization, before?: Utilization): Utilization;
+}
+
+/** How long an event loop was busy (milliseconds, and as a share from 0 to 1). */
+interface Utilization {
+  readonly idle: number;
+  readonly active: number;
+  readonly utilization: number;
+}
+
+/** One for a program, which looks every `intervalMs`. */
+export class Tidying {
+  readonly #collector: Pick<Collector, "collectAll">;
+  readonly #doors: TidyingDoors;
+  /** The least that the program held since it was last tidied; nothing before the first time, so that what its start left goes too. */
+  #tidyBytes = 0;
+  #lastLook: Utilization | undefined;
+
+  constructor(collector: Pick<Collector, "collectAll">, doors: TidyingDoors) {
+    this.#collector = collector;
+    this.#doors = doors;
+  }
+
+  /** Collects if the program has grown and rests. */
+  look(): void {
+    const isAtRest = this.#utilization() <= tidyingLimits.restingUtilization;
+    const bytes = this.#doors.getHeapStatistics().total_heap_size;
+    if (isAtRest && this.#isWorthwhile(bytes)) {
+      this.#tidyBytes = bytes;
+      this.#collector.collectAll();
+    } else {
+      this.#tidyBytes = Math.min(this.#tidyBytes, bytes);
+    }
+  }
+
+  /** Since the last look. */
+  #utilization(): number {
+    const now = this.#doors.eventLoopUtilization();
+    const before = this.#lastLook;
+    this.#lastLook = now;
+    return this.#doors.eventLoopUtilization(now, before).utilization;
+  }
+
+  #isWorthwhile(bytes: number): boolean {
+    const { worthwhileBytes, maxHeapBytes } = tidyingLimits;
+    return bytes - this.#tidyBytes >= worthwhileBytes && bytes <= maxHeapBytes;
+  }
+}
