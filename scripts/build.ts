@@ -9,10 +9,7 @@ const server = {
   folder: "packages/server",
   entries: ["src/main.ts", "src/store/sqlite-worker.ts"],
 };
-const programs = [
-  server,
-  { folder: "packages/cli", entries: ["src/main.ts", "src/keychain-helper.ts"] },
-];
+const cli = { folder: "packages/cli", entries: ["src/main.ts", "src/keychain-helper.ts"] };
 
 /** What bundled CommonJS modules expect to have. */
 const commonJs = `import { createRequire as jitdbRequire } from "node:module";
@@ -20,7 +17,14 @@ const require = jitdbRequire(import.meta.url), __filename = import.meta.filename
 
 /** Builds both programs; takes well under a second, so that every task can afford it. */
 export async function build(): Promise<void> {
-  await Promise.all(programs.map((program) => buildProgram(program, "dist")));
+  await Promise.all([server, cli].map((program) => buildProgram(program, "dist")));
+}
+
+/** What stands in each file of the built `jitdb`: its name, and paths of modules. */
+export async function modulesOfCli(): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { metafile } = await bundleProgram(cli, "dist");
+  const files = Object.entries(metafile.outputs);
+  return new Map(files.map(([path, { inputs }]) => [basename(path), Object.keys(inputs)]));
 }
 
 /**
@@ -34,14 +38,28 @@ export async function buildServer(outdir: string, plugin: Plugin): Promise<strin
 }
 
 async function buildProgram(
-  { folder, entries }: (typeof programs)[number],
+  program: typeof server,
   outdir: string,
   plugins: Plugin[] = [],
 ): Promise<void> {
+  const { outputFiles } = await bundleProgram(program, outdir, plugins);
+  const dist = join(root, program.folder, outdir);
+  await mkdir(dist, { recursive: true });
+  await Promise.all(outputFiles.map(replace));
+  // Only now, so that a program that is started meanwhile finds its files.
+  await removeStale(dist, outputFiles);
+}
+
+/** Writes nothing. */
+async function bundleProgram(
+  { folder, entries }: typeof server,
+  outdir: string,
+  plugins: Plugin[] = [],
+) {
   const packageFolder = join(root, folder);
   const manifest: unknown = JSON.parse(await readFile(join(packageFolder, "package.json"), "utf8"));
   const { dependencies = {}, optionalDependencies = {}, version } = manifest as PackageManifest;
-  const { outputFiles } = await bundle({
+  return await bundle({
     absWorkingDir: packageFolder,
     entryPoints: entries,
     entryNames: "[name]",
@@ -57,15 +75,16 @@ async function buildProgram(
     // Development dependencies are bundled: hundreds of small files take longer to find than to run.
     external: [...Object.keys(dependencies), ...Object.keys(optionalDependencies)],
     banner: { js: commonJs },
+    // Programs keep their sources in memory, in twice the bytes where a comment has more than Latin-1. Names stay, for stack traces.
+    minifyWhitespace: true,
+    lineLimit: 200,
+    // Licences stand in files of their own for the same reason.
+    legalComments: "external",
     define: { JITDB_VERSION: JSON.stringify(version) },
     logLevel: "error",
+    metafile: true,
     write: false,
   });
-  const dist = join(packageFolder, outdir);
-  await mkdir(dist, { recursive: true });
-  await Promise.all(outputFiles.map(replace));
-  // Only now, so that a program that is started meanwhile finds its files.
-  await removeStale(dist, outputFiles);
 }
 
 /** At once and only where something changed: a program that is started meanwhile reads whole files. */
@@ -82,7 +101,7 @@ async function replace({ path, contents }: OutputFile): Promise<void> {
 async function removeStale(dist: string, outputs: readonly OutputFile[]): Promise<void> {
   const current = new Set(outputs.map(({ path }) => basename(path)));
   for (const name of await readdir(dist)) {
-    if (name.endsWith(".js") && !current.has(name)) {
+    if (/\.(js|LEGAL\.txt)$/.test(name) && !current.has(name)) {
       await rm(join(dist, name), { recursive: true, force: true });
     }
   }

@@ -1,11 +1,11 @@
 // What the built program loads: start-up time is decided by imports, and imports can be counted.
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { basename, join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { modulesOfCli } from "../../scripts/build.ts";
 import { programs } from "../support/programs.ts";
 
 let home: string;
@@ -30,11 +30,10 @@ async function packagesOf(args: readonly string[]): Promise<string[]> {
     reject: false,
   });
   const loaded = [...stderr.matchAll(/^loads (file:.*)$/gm)].map(([, url = ""]) => url);
-  // Bundled modules stand behind a line that names their file; keytar is a file of its own.
-  const texts = await Promise.all(loaded.map((url) => readFile(fileURLToPath(url), "utf8")));
-  const names = `${loaded.join("\n")}\n${texts.join("\n")}`.matchAll(
-    /^(?:file:|\/\/ ).*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//gm,
-  );
+  // Bundled modules, and keytar, which is a file of its own.
+  const bundled = await modulesOfCli();
+  const modules = loaded.flatMap((url) => [url, ...(bundled.get(basename(url)) ?? [])]);
+  const names = modules.join("\n").matchAll(/^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//gm);
   return [...new Set(Array.from(names, ([, name = ""]) => name))].sort();
 }
 

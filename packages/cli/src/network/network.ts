@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { getCACertificates } from "node:tls";
+import { setFlagsFromString } from "node:v8";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Inlet } from "@jitdb/shared/inlet";
 import { Agent, buildConnector, Client, fetch, type RequestInit, request } from "undici";
@@ -58,6 +59,9 @@ export interface Network {
 /** @throws JitdbError `usage.invalid` for a CA file that can't be read. */
 export async function openNetwork(options: NetworkOptions): Promise<Network> {
   const authorities = await readAuthorities(options.caFile);
+  // undici reads HTTP with WebAssembly. A handful of answers makes V8 optimize that, in ten megabytes that it never gives back.
+  setFlagsFromString("--no-wasm-tier-up");
+  setFlagsFromString("--no-wasm-dynamic-tiering");
   const dispatcher = new Agent({
     connect: createConnector(options.proxy, authorities),
     keepAliveTimeout: networkLimits.keepAliveMs,
