@@ -1,8 +1,10 @@
 // Real clients through `jitdb connect`: psql, pgbench, the pg library, and raw messages where those hide too much.
 
 import { createHash, type Hash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { execa } from "execa";
 import pg from "pg";
@@ -264,6 +266,16 @@ describe("clients of all sorts", () => {
     await notifier.query("NOTIFY orders, 'order 17'");
     expect(await heard).toEqual({ channel: "orders", payload: "order 17", processId: pid });
     await Promise.all([listener.end(), notifier.end()]);
+  });
+
+  test("that leave without a goodbye, as one that is killed does, have their connection closed like anywhere, so that no place at the agent stays taken", async () => {
+    const client = await door.client();
+    await client.query("SELECT 1");
+    const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+    client.on("error", () => undefined);
+    const ended = once(stream, "end", { signal: AbortSignal.timeout(5000) });
+    stream.end();
+    await ended;
   });
 
   test("connect over TCP as a GUI does, with the password that was saved for it, and with no other", async () => {

@@ -177,6 +177,8 @@ export class Relay implements Session, Forwarder {
     // Behind a Terminate the server finishes what it has and closes, as it does for a direct client.
     if (!this.#owed.isTerminated) {
       this.abandon("client_closed");
+      // Without this half's end a stream stays, here and at the agent, whose client is held open with it.
+      this.#client.close();
     }
   }
 
