@@ -13,7 +13,7 @@ import { asShipped, Crowd, clientsPerAgent } from "./crowd.ts";
 import { LightDatabase } from "./light-database.ts";
 import { memoryOf, type ProcessMemory } from "./process-memory.ts";
 
-const restMs = 10_000;
+const restMs = 45_000;
 
 /** The processes while so many streams are idle. */
 interface Reading {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Tidying, tidyingLimits } from "./tidying.ts";
 
 const megabyte = 1024 * 1024;
-const { maxHeapBytes, restingUtilization, worthwhileBytes } = tidyingLimits;
+const { looksToRest, maxHeapBytes, restingUtilization, worthwhileBytes } = tidyingLimits;
 
 /** A program whose heap and busy share the test sets; a collection leaves `tidyBytes` of it. */
 class Program {
@@ -27,7 +27,7 @@ class Program {
     );
   }
 
-  look(times = 1): void {
+  look(times: number = looksToRest): void {
     for (let count = 0; count < times; count += 1) {
       this.#tidying.look();
     }
@@ -43,18 +43,18 @@ describe("a program that rests", () => {
 
   it("is tidied again after it has grown, and not for less than what is worth it", () => {
     const program = new Program();
-    program.look(10);
+    program.look();
     program.bytes = program.tidyBytes + worthwhileBytes - 1;
-    program.look(10);
+    program.look();
     expect(program.collections).toBe(1);
     program.bytes = program.tidyBytes + worthwhileBytes;
-    program.look(10);
+    program.look();
     expect(program.collections).toBe(2);
   });
 
   it("is not tidied over and over for what it needs", () => {
     const program = new Program();
-    program.look(10);
+    program.look();
     program.tidyBytes = 100 * megabyte;
     program.bytes = 120 * megabyte;
     program.look(100);
@@ -64,7 +64,7 @@ describe("a program that rests", () => {
   it("is left alone with a heap that takes long to collect", () => {
     const program = new Program();
     program.bytes = maxHeapBytes + 1;
-    program.look(10);
+    program.look();
     expect(program.collections).toBe(0);
     program.bytes = maxHeapBytes;
     program.look();
@@ -73,13 +73,24 @@ describe("a program that rests", () => {
 });
 
 describe("a program that works", () => {
-  it("is left alone until it rests", () => {
+  it("is left alone until it has rested for a while", () => {
     const program = new Program();
     program.busy = restingUtilization + 0.01;
-    program.look(10);
-    expect(program.collections).toBe(0);
-    program.busy = restingUtilization;
     program.look();
+    program.busy = restingUtilization;
+    program.look(looksToRest - 1);
+    expect(program.collections).toBe(0);
+    program.look(1);
     expect(program.collections).toBe(1);
+  });
+
+  it("begins anew with its rest when it was asked for something", () => {
+    const program = new Program();
+    program.look(looksToRest - 1);
+    program.busy = 0.5;
+    program.look(1);
+    program.busy = 0;
+    program.look(looksToRest - 1);
+    expect(program.collections).toBe(0);
   });
 });

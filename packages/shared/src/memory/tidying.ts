@@ -6,9 +6,11 @@ import type { Collector } from "./collector.ts";
 /** Bytes and milliseconds. */
 export const tidyingLimits = {
   /** Time from one look to the next. */
-  intervalMs: 2000,
+  intervalMs: 5000,
   /** Share of the time since the last look, from 0 to 1, up to which a program is at rest. */
   restingUtilization: 0.1,
+  /** Looks in a row that find a program at rest, until nobody is expected to come back just now. */
+  looksToRest: 6,
   /** Growth of V8's heap that is worth a collection. */
   worthwhileBytes: 8 * 1024 * 1024,
   /** Collecting a larger heap would keep too long whoever comes just then; V8 does that in pieces. */
@@ -34,6 +36,8 @@ export class Tidying {
   readonly #doors: TidyingDoors;
   /** The least that the program held since it was last tidied; nothing before the first time, so that what its start left goes too. */
   #tidyBytes = 0;
+  /** Looks so far that found the program at rest, in a row. */
+  #restingLooks = 0;
   #lastLook: Utilization | undefined;
 
   constructor(collector: Pick<Collector, "collectAll">, doors: TidyingDoors) {
@@ -43,14 +47,20 @@ export class Tidying {
 
   /** Collects if the program has grown and rests. */
   look(): void {
-    const isAtRest = this.#utilization() <= tidyingLimits.restingUtilization;
-    const bytes = this.#doors.getHeapStatistics().total_heap_size;
+    const isResting = this.#utilization() <= tidyingLimits.restingUtilization;
+    this.#restingLooks = isResting ? this.#restingLooks + 1 : 0;
+    const isAtRest = this.#restingLooks >= tidyingLimits.looksToRest;
+    const bytes = this.#heapBytes();
     if (isAtRest && this.#isWorthwhile(bytes)) {
-      this.#tidyBytes = bytes;
       this.#collector.collectAll();
+      this.#tidyBytes = this.#heapBytes();
     } else {
       this.#tidyBytes = Math.min(this.#tidyBytes, bytes);
     }
+  }
+
+  #heapBytes(): number {
+    return this.#doors.getHeapStatistics().total_heap_size;
   }
 
   /** Since the last look. */
