@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Tidying, tidyingLimits } from "./tidying.ts";
 
 const megabyte = 1024 * 1024;
-const { looksToRest, maxHeapBytes, restingUtilization, worthwhileBytes } = tidyingLimits;
+const { looksToRest, maxHeapBytes, restingUtilization, worthwhileShare } = tidyingLimits;
 
 /** A program whose heap and busy share the test sets; a collection leaves `tidyBytes` of it. */
 class Program {
@@ -44,10 +44,10 @@ describe("a program that rests", () => {
   it("is tidied again after it has grown, and not for less than what is worth it", () => {
     const program = new Program();
     program.look();
-    program.bytes = program.tidyBytes + worthwhileBytes - 1;
+    program.bytes = program.tidyBytes * (1 + worthwhileShare) - 1;
     program.look();
     expect(program.collections).toBe(1);
-    program.bytes = program.tidyBytes + worthwhileBytes;
+    program.bytes = program.tidyBytes * (1 + worthwhileShare);
     program.look();
     expect(program.collections).toBe(2);
   });

@@ -11,8 +11,8 @@ export const tidyingLimits = {
   restingUtilization: 0.1,
   /** Looks in a row that find a program at rest, until nobody is expected to come back just now. */
   looksToRest: 6,
-  /** Growth of V8's heap that is worth a collection. */
-  worthwhileBytes: 8 * 1024 * 1024,
+  /** Growth of V8's heap that is worth a collection, as a share of what the tidy program held. */
+  worthwhileShare: 1 / 8,
   /** Collecting a larger heap would keep too long whoever comes just then; V8 does that in pieces. */
   maxHeapBytes: 192 * 1024 * 1024,
 } as const;
@@ -72,7 +72,7 @@ export class Tidying {
   }
 
   #isWorthwhile(bytes: number): boolean {
-    const { worthwhileBytes, maxHeapBytes } = tidyingLimits;
-    return bytes - this.#tidyBytes >= worthwhileBytes && bytes <= maxHeapBytes;
+    const { worthwhileShare, maxHeapBytes } = tidyingLimits;
+    return bytes >= this.#tidyBytes * (1 + worthwhileShare) && bytes <= maxHeapBytes;
   }
 }
