@@ -9,8 +9,10 @@ import { modulesOfCli } from "../../scripts/build.ts";
 import { programs } from "../support/programs.ts";
 
 let home: string;
+let bundled: ReadonlyMap<string, readonly string[]>;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "jitdb-start-"));
+  bundled = await modulesOfCli();
 });
 afterAll(() => rm(home, { recursive: true }));
 
@@ -31,7 +33,6 @@ async function packagesOf(args: readonly string[]): Promise<string[]> {
   });
   const loaded = [...stderr.matchAll(/^loads (file:.*)$/gm)].map(([, url = ""]) => url);
   // Bundled modules, and keytar, which is a file of its own.
-  const bundled = await modulesOfCli();
   const modules = loaded.flatMap((url) => [url, ...(bundled.get(basename(url)) ?? [])]);
   const names = modules.join("\n").matchAll(/^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//gm);
   return [...new Set(Array.from(names, ([, name = ""]) => name))].sort();

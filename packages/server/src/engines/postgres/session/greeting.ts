@@ -55,7 +55,7 @@ export function readGreeting(bytes: Uint8Array): Told {
     known.add(toText(encodeMessage(message.type, message.body)));
     if (message.type === backendMessages.BackendKeyData) {
       const { processId, secret } = parseBackendKeyData(message.body);
-      key = new CancelKey({ processId, secret: secret.slice() });
+      key = new CancelKey({ processId, secret });
     }
   }
   if (key === undefined) {
