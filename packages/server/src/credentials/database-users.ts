@@ -9,14 +9,14 @@ import type { Logger } from "pino";
 import { type EndReport, endUser, remedySql } from "./end.ts";
 import type { EndStep, Executor, StepResult, UserRef } from "./executor.ts";
 import { derivePassword } from "./keys.ts";
-import type { Ledger, LedgerRow } from "./ledger.ts";
+import { claimedAt, type Ledger, type LedgerRow } from "./ledger.ts";
 import type { UserRecorder } from "./user-recorder.ts";
 
 /** Counts and milliseconds. */
 export const databaseLimits = {
   /** Users that are made or ended at a time; the admin has some connections more. */
   concurrency: 6,
-  /** Between tries while the database is away: an end is at most this late after it is back, and no try is counted. */
+  /** From one try to the next while the database is away, or as long as a try takes; none is counted. */
   awayMs: 200,
   /** Between looks whether the sessions of a soft end have finished. */
   drainLookMs: 200,
@@ -51,6 +51,8 @@ export interface DatabaseUsersPorts {
   readonly ownedBackends: () => Promise<readonly number[]>;
   /** Whether sessions of a grant whose time is over still finish their transactions. */
   readonly isDraining: (grantId: GrantId) => boolean;
+  /** Has somebody call `work` soon. */
+  readonly wake: () => void;
   /** Is waited for before a user is made; what it throws is treated as a refusal to make it. */
   readonly beforeCreate: (row: LedgerRow) => Promise<void>;
   /** Is told of every step that a database has done, before anything is written down about it. */
@@ -299,19 +301,24 @@ export class DatabaseUsers {
 
   /** The database is away, or refuses the whole step. */
   async #postpone(row: LedgerRow, error: unknown): Promise<void> {
-    const { ledger, clock, log, name } = this.#ports;
+    const { ledger, clock, log, name, wake } = this.#ports;
     const known = toJitdbError(error);
     const away = known.code === "database.unavailable";
     const attempts = away ? row.attempts : row.attempts + 1;
+    // A try that waited for an answer in vain has been pause enough: each further one would come on top of an end's lateness.
+    const nextTry = away ? claimedAt(row) + databaseLimits.awayMs : clock.now() + retryMs(attempts);
     log.warn(
       { database: name, user: row.user_name, code: known.code, detail: known.detail },
       known.message,
     );
     await ledger.release(row.id, {
       attempts,
-      next_attempt_at: clock.now() + (away ? databaseLimits.awayMs : retryMs(attempts)),
+      next_attempt_at: Math.max(clock.now(), nextTry),
       last_error: [known.message, known.detail].filter(Boolean).join(" "),
     });
+    if (nextTry <= clock.now()) {
+      wake();
+    }
   }
 
   async #reconcileOnce(): Promise<boolean> {

@@ -22,6 +22,11 @@ export const ledgerLimits = {
   leaseMs: 60_000,
 } as const;
 
+/** When a row was taken that its holder has; epoch ms. */
+export function claimedAt({ leased_until }: LedgerRow): number {
+  return leased_until - ledgerLimits.leaseMs;
+}
+
 /** From where a user may go where. Back to planned: it has to be made again, with another password or because it vanished. */
 export const nextUserStates: Readonly<Record<EphemeralUserState, readonly EphemeralUserState[]>> = {
   planned: ["created", "locked", "dropped", "quarantined"],

@@ -127,6 +127,7 @@ export class Credentials {
   /** Begins nothing more, waits for what is under way, and lets go of the databases. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#timer = undefined;
     await Promise.all(this.#running);
     await Promise.all([...this.#databases.values()].map((users) => users.close()));
   }
@@ -293,6 +294,7 @@ export class Credentials {
         return sessions.ownedBackends(database.name);
       },
       isDraining: (grantId) => sessions.isDraining(grantId),
+      wake: () => this.#timer !== undefined && this.#background(),
       beforeCreate: (row) => required(this.#comparisons, database.name).begin(row),
       afterStep: afterStep ?? (async () => {}),
     });

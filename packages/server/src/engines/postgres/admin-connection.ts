@@ -12,7 +12,7 @@ export const adminLimits = {
   /** Waiting for a connection that is ready, from the pool or new. */
   connectMs: 3000,
   /** Of that, until the other machine answers at all: the next try comes sooner than TCP would repeat this one. */
-  dialMs: 500,
+  dialMs: 400,
   /** The answer to BEGIN, which costs nothing: later, the connection is one of those that a partition has left behind. */
   beginMs: 1000,
   /** One statement, on the server. */
