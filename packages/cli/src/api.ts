@@ -22,7 +22,7 @@ import { requestPreview } from "@jitdb/shared/api/previews";
 import { grantDetail } from "@jitdb/shared/api/traces";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
-import type { z } from "zod";
+import type * as z from "zod";
 import { parseJson, toApiError } from "./api-error.ts";
 import type { Tokens } from "./login/tokens.ts";
 import type { HttpAnswer, Network } from "./network/network.ts";

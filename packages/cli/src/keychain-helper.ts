@@ -2,7 +2,7 @@
 // one may be killed. Reads one JSON order on stdin, prints one JSON answer on stdout; secrets never stand in argv.
 
 import { text } from "node:stream/consumers";
-import { z } from "zod";
+import * as z from "zod";
 
 const order = z.discriminatedUnion("verb", [
   z.object({ verb: z.literal("get"), service: z.string(), account: z.string() }),

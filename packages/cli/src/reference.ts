@@ -6,7 +6,7 @@ import { auditList, sessionList } from "@jitdb/shared/api/audit";
 import { deviceList, meView } from "@jitdb/shared/api/people";
 import { requestPreview } from "@jitdb/shared/api/previews";
 import { exitCodes } from "@jitdb/shared/errors";
-import { z } from "zod";
+import * as z from "zod";
 import { describeCommand } from "./cli.ts";
 import { commands } from "./command-list.ts";
 import { meanings, variables } from "./commands/help.ts";

@@ -2,7 +2,7 @@
 // there, or of another form, reads as nothing. Knows no words for people.
 
 import type { AuditRecordView } from "@jitdb/shared/api/audit";
-import { z } from "zod";
+import * as z from "zod";
 import { decodeBinary } from "./values.ts";
 
 /** A field that is text; empty where it is none. */

@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
-import { z } from "zod";
+import * as z from "zod";
 import { parseJson } from "../api-error.ts";
 import type { Environment } from "../context.ts";
 import { Keychain, keychainLimits } from "./keychain.ts";

@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { JitdbError } from "@jitdb/shared/errors";
-import { z } from "zod";
+import * as z from "zod";
 import { parseJson } from "../api-error.ts";
 
 /** Limits of the keychain. */

@@ -2,7 +2,7 @@
 
 import { type ErrorCode, JitdbError } from "@jitdb/shared/errors";
 import * as oauth from "oauth4webapi";
-import { z } from "zod";
+import * as z from "zod";
 import { describeSkew } from "../api-error.ts";
 import { clean } from "../text.ts";
 

@@ -2,7 +2,7 @@
 // process does.
 
 import { JitdbError } from "@jitdb/shared/errors";
-import type { z } from "zod";
+import type * as z from "zod";
 import { requireConfig } from "../config/load.ts";
 import { runStateCommand, type StateCommand } from "../control/commands.ts";
 import { callControl } from "../control/socket.ts";

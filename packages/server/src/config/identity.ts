@@ -3,7 +3,7 @@
 
 import { name } from "@jitdb/shared/api/wire";
 import { Secret } from "@jitdb/shared/secret";
-import { z } from "zod";
+import * as z from "zod";
 
 const line = z.string("must be a text.").min(1, "must not be empty.").max(300, "is too long.");
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import { Secret } from "@jitdb/shared/secret";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { PolicyCase } from "../access/policies/cases.ts";
 import { toCase } from "./cases.ts";
 import { checkServer, checkServices, checkTogether } from "./checks.ts";

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Random } from "@jitdb/shared/ids";
 import { Secret } from "@jitdb/shared/secret";
-import { z } from "zod";
+import * as z from "zod";
 import type { MasterKey } from "./config.ts";
 
 const keyBytes = 32;

@@ -6,7 +6,7 @@ import { isAbsolute } from "node:path";
 import { name } from "@jitdb/shared/api/wire";
 import { parseDuration } from "@jitdb/shared/duration";
 import { Secret } from "@jitdb/shared/secret";
-import { z } from "zod";
+import * as z from "zod";
 import { caseOutcomes } from "../access/policies/cases.ts";
 import { type HoursWindow, isLocalMoment, isZone, weekdays } from "../access/policies/hours.ts";
 import { identitySchema } from "./identity.ts";

@@ -3,7 +3,7 @@
 import { name } from "@jitdb/shared/api/wire";
 import { parseDuration } from "@jitdb/shared/duration";
 import { Secret } from "@jitdb/shared/secret";
-import { z } from "zod";
+import * as z from "zod";
 import { isEventFilter } from "../outbox/events.ts";
 import { giveUpMs } from "../outbox/outbox.ts";
 

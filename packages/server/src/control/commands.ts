@@ -1,6 +1,6 @@
 // Every command of the server's console, as it goes over the control socket, and who carries it out.
 
-import { z } from "zod";
+import * as z from "zod";
 import type { People } from "../identity/people.ts";
 import type { Vouching } from "../identity/vouching.ts";
 import type { ReloadCause, ReloadReport } from "../reload/reloader.ts";

@@ -4,7 +4,7 @@ import { deviceView } from "@jitdb/shared/api/people";
 import { name } from "@jitdb/shared/api/wire";
 import { JitdbError } from "@jitdb/shared/errors";
 import { deviceArgument } from "@jitdb/shared/ids";
-import { z } from "zod";
+import * as z from "zod";
 import type { People } from "../identity/people.ts";
 import { type KnownDevice, operator, type Vouching } from "../identity/vouching.ts";
 

@@ -1,6 +1,6 @@
 // Reloading from the server's console.
 
-import { z } from "zod";
+import * as z from "zod";
 
 export const reloadCommand = z.object({ do: z.literal("now") });
 

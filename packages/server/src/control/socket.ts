@@ -6,7 +6,7 @@ import { chmodSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join, relative } from "node:path";
 import { isErrorCode, JitdbError, toJitdbError } from "@jitdb/shared/errors";
-import { z } from "zod";
+import * as z from "zod";
 import { type ControlCommand, controlCommand } from "./commands.ts";
 
 const limits = { maxLineBytes: 1024 * 1024, timeoutMs: 10_000 } as const;

@@ -1,7 +1,7 @@
 // What can be done to accounts from the server's console: the same commands whether a server runs or not.
 
 import { name } from "@jitdb/shared/api/wire";
-import { z } from "zod";
+import * as z from "zod";
 import type { People, Person, SetupLink } from "../identity/people.ts";
 import { operator } from "../identity/vouching.ts";
 

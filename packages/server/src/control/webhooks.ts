@@ -3,7 +3,7 @@
 import { name } from "@jitdb/shared/api/wire";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
-import { z } from "zod";
+import * as z from "zod";
 import type { Bus } from "../bus.ts";
 import type { WebhookConfig } from "../config/webhooks.ts";
 import { backlogs, retryNow } from "../outbox/backlog.ts";

@@ -5,7 +5,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
 import Sqlite from "better-sqlite3";
-import { z } from "zod";
+import * as z from "zod";
 
 const holderShape = z.object({
   pid: z.number(),

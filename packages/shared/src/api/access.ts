@@ -1,6 +1,6 @@
 // Databases, requests and grants as the API shows them.
 
-import { z } from "zod";
+import * as z from "zod";
 import { instant, name, page, sentence } from "./wire.ts";
 
 export const profileView = z.object({

@@ -1,6 +1,6 @@
 // Sessions and audit records as the API shows them.
 
-import { z } from "zod";
+import * as z from "zod";
 import { instant, name, page } from "./wire.ts";
 
 export const sessionView = z.object({

@@ -1,7 +1,7 @@
 // What the server tells over the events WebSocket (/api/v1/events, subprotocol jitdb.events.v1): JSON text messages.
 // Events are hints: a client that missed one finds the same by asking.
 
-import { z } from "zod";
+import * as z from "zod";
 import { grantView, requestView } from "./access.ts";
 
 export const serverEvent = z.discriminatedUnion("type", [

@@ -1,6 +1,6 @@
 // Who is calling, and the devices that people log in with.
 
-import { z } from "zod";
+import * as z from "zod";
 import { instant, name } from "./wire.ts";
 
 export const meView = z.object({

@@ -1,6 +1,6 @@
 // What would come of a request, as the API shows it: the request's own input, and nothing changes.
 
-import { z } from "zod";
+import * as z from "zod";
 import { instant, name } from "./wire.ts";
 
 export const requestPreview = z.object({

@@ -1,6 +1,6 @@
 // What a grant is and was, and what it left behind, as the API shows it.
 
-import { z } from "zod";
+import * as z from "zod";
 import { grantView, requestView } from "./access.ts";
 import { instant, name, sentence } from "./wire.ts";
 

@@ -1,6 +1,6 @@
 // What every answer of the API is made of. Times are ISO 8601 in UTC with milliseconds; durations are whole seconds.
 
-import { z } from "zod";
+import * as z from "zod";
 
 export const instant = z.iso.datetime();
 

@@ -1,7 +1,7 @@
 // The JSON maps that some frames carry: schemas, and text to values and back. Unknown keys are ignored, so that a newer
 // peer may add some; bytes are base64 on the wire only. Implements docs/tunnel-protocol.md §5.
 
-import { z } from "zod";
+import * as z from "zod";
 import { JitdbError } from "../errors.ts";
 import { Secret } from "../secret.ts";
 import type { MapType } from "./frame.ts";

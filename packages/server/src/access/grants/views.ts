@@ -3,7 +3,7 @@
 import type { GrantView, grantQuery } from "@jitdb/shared/api/access";
 import { JitdbError } from "@jitdb/shared/errors";
 import { type ExpressionBuilder, type Kysely, type Selectable, sql } from "kysely";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Config } from "../../config/config.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { ComparisonState, Tables } from "../../store/tables.ts";

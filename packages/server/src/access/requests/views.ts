@@ -3,7 +3,7 @@
 import type { RequestView, requestQuery } from "@jitdb/shared/api/access";
 import type { PersonId } from "@jitdb/shared/ids";
 import { type ExpressionBuilder, type Kysely, sql } from "kysely";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Caller } from "../../identity/caller.ts";
 import type { Tables } from "../../store/tables.ts";
 import { type Page, pageOf, parseCursor } from "../paging.ts";

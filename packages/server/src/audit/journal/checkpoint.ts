@@ -4,7 +4,7 @@
 
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { JitdbError } from "@jitdb/shared/errors";
-import { z } from "zod";
+import * as z from "zod";
 import { canonicalJson } from "./canonical.ts";
 
 const checkpoint = z.strictObject({

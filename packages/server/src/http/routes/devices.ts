@@ -3,7 +3,7 @@
 import { type DeviceView, deviceList, deviceView } from "@jitdb/shared/api/people";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import { z } from "zod";
+import * as z from "zod";
 import type { Caller } from "../../identity/caller.ts";
 import type { KnownDevice } from "../../identity/vouching.ts";
 import type { AppPorts } from "../app.ts";

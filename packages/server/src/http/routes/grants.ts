@@ -13,7 +13,7 @@ import { grantDetail, signInput } from "@jitdb/shared/api/traces";
 import { optionalBody } from "@jitdb/shared/api/wire";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import { z } from "zod";
+import * as z from "zod";
 import type { AppPorts } from "../app.ts";
 import { callerOf } from "../authentication.ts";
 

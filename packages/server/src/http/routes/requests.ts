@@ -14,7 +14,7 @@ import { requestPreview } from "@jitdb/shared/api/previews";
 import { optionalBody } from "@jitdb/shared/api/wire";
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import { z } from "zod";
+import * as z from "zod";
 import type { Ask } from "../../access/requests/ask.ts";
 import type { AppPorts } from "../app.ts";
 import { callerOf } from "../authentication.ts";

@@ -5,7 +5,7 @@ import { type SessionView, sessionList, sessionQuery } from "@jitdb/shared/api/a
 import type { FastifyInstance } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { type ExpressionBuilder, type Selectable, sql } from "kysely";
-import type { z } from "zod";
+import type * as z from "zod";
 import { type Page, pageOf, parseCursor } from "../../access/paging.ts";
 import { namesGroup } from "../../access/requests/views.ts";
 import type { Caller } from "../../identity/caller.ts";

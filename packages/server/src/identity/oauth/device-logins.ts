@@ -2,7 +2,7 @@
 
 import type { Clock, PersonId } from "@jitdb/shared/ids";
 import type { Kysely, Selectable } from "kysely";
-import { z } from "zod";
+import * as z from "zod";
 import type { Trail } from "../../audit/trail.ts";
 import type { Store } from "../../store/store.ts";
 import type { Tables } from "../../store/tables.ts";

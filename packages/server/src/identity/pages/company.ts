@@ -4,7 +4,7 @@ import { hash } from "node:crypto";
 import { type JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import type { Journal } from "../../audit/journal.ts";
 import { type Company, type CompanyPerson, returnPath } from "../company.ts";
 import type { CompanyAccounts } from "../company-accounts.ts";

@@ -7,7 +7,7 @@ import { toJitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
 import { Secret } from "@jitdb/shared/secret";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import type { Journal } from "../../audit/journal.ts";
 import { Guesses } from "../guesses.ts";
 import type { DeviceLogins, PendingLogin } from "../oauth/device-logins.ts";
