@@ -46,7 +46,15 @@ it("loads nothing but commander for --version and --help", async () => {
 it("loads neither network nor prompts for a command that fails before it needs them", async () => {
   const loaded = await packagesOf(["grants"]);
   expect(loaded).toContain("chalk");
-  for (const name of ["undici", "ws", "ora", "execa", "jose", "@inquirer/prompts", "keytar"]) {
+  for (const name of [
+    "oauth4webapi",
+    "ws",
+    "ora",
+    "execa",
+    "jose",
+    "@inquirer/prompts",
+    "keytar",
+  ]) {
     expect(loaded).not.toContain(name);
   }
 });

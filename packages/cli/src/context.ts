@@ -8,7 +8,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { exitCodes } from "@jitdb/shared/errors";
 import type { Clock, Random } from "@jitdb/shared/ids";
 import type { Api } from "./api.ts";
-import type { Credentials } from "./login/credentials.ts";
+import type { Credentials, Login } from "./login/credentials.ts";
 import type { OAuth } from "./login/oauth.ts";
 import type { Tokens } from "./login/tokens.ts";
 import type { Network } from "./network/network.ts";
@@ -87,7 +87,7 @@ export function readEnvironment(
     server: value("JITDB_SERVER"),
     caFile: value("JITDB_CA_FILE"),
     proxy: {
-      // Plain HTTP never leaves the machine, so one proxy is enough; HTTP_PROXY stands in for HTTPS_PROXY as in undici.
+      // Plain HTTP never leaves the machine, so one proxy is enough; HTTP_PROXY stands in for HTTPS_PROXY.
       proxy: value("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"),
       noProxy: value("no_proxy", "NO_PROXY") ?? "",
     },
@@ -129,19 +129,22 @@ export async function createContext(options: ContextOptions): Promise<Context> {
   };
   const tokensOf = perServer(async (address) => {
     const { StoredTokens } = await import("./login/tokens.ts");
-    const ports = { credentials: await credentials(), oauth: await oauth(address), clock, random };
+    // Loaded for the one command in many whose token has to be refreshed.
+    const refresh = async (login: Login) => (await oauth(address)).refresh(login);
+    const ports = { credentials: await credentials(), oauth: { refresh }, clock, random };
     return new StoredTokens(address, ports);
   });
-  const socketsOf = async (address: string): Promise<OpenWebSocket> => {
-    const { openWebSocket } = await import("./network/websocket.ts");
-    const tokens = await tokensOf(address);
-    const ports = { server: address, network: await network(), tokens, clock };
-    return (...target) => openWebSocket(ports, ...target);
+  const socketsOf = (address: string): OpenWebSocket => {
+    return async (...target) => {
+      const { openWebSocket } = await import("./network/websocket.ts");
+      const tokens = await tokensOf(address);
+      return openWebSocket({ server: address, network: await network(), tokens, clock }, ...target);
+    };
   };
   const apiOf = perServer(async (address) => {
     const { HttpApi } = await import("./api.ts");
     const tokens = await tokensOf(address);
-    const openWebSocket = await socketsOf(address);
+    const openWebSocket = socketsOf(address);
     return new HttpApi(address, { network: await network(), tokens, openWebSocket, clock });
   });
 
@@ -159,7 +162,7 @@ export async function createContext(options: ContextOptions): Promise<Context> {
     oauth,
     tokens: async () => tokensOf(await server()),
     api: async (address) => apiOf(address ?? (await server())),
-    openWebSocket: async (...target) => (await socketsOf(await server()))(...target),
+    openWebSocket: async (...target) => socketsOf(await server())(...target),
     close: async () => {
       if (network.made) {
         // Where it could not be opened, the command has said why, and nothing is left to close.

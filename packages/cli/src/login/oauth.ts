@@ -5,7 +5,6 @@ import { JitdbError } from "@jitdb/shared/errors";
 import type { Clock } from "@jitdb/shared/ids";
 import { Secret } from "@jitdb/shared/secret";
 import * as oauth from "oauth4webapi";
-import { toConnectionError } from "../network/failure.ts";
 import type { Network } from "../network/network.ts";
 import { clean, line } from "../text.ts";
 import type { Login } from "./credentials.ts";
@@ -54,7 +53,7 @@ export class OAuth {
   readonly #server: string;
   readonly #ports: OAuthPorts;
   readonly #options: {
-    readonly [oauth.customFetch]: (url: string, init: unknown) => Promise<Response>;
+    readonly [oauth.customFetch]: Network["fetch"];
     readonly [oauth.allowInsecureRequests]: true;
   };
   #issuer: Promise<Issuer> | undefined;
@@ -64,7 +63,7 @@ export class OAuth {
     this.#server = server;
     this.#ports = ports;
     this.#options = {
-      [oauth.customFetch]: (url, init) => this.#fetch(url, init),
+      [oauth.customFetch]: (url, init) => ports.network.fetch(url, init),
       // Plain HTTP is refused off loopback by the network itself.
       [oauth.allowInsecureRequests]: true,
     };
@@ -291,14 +290,6 @@ export class OAuth {
       };
     });
     return await this.#issuer;
-  }
-
-  async #fetch(url: string, init: unknown): Promise<Response> {
-    try {
-      return await this.#ports.network.fetch(url, init);
-    } catch (thrown) {
-      throw toConnectionError(thrown, new URL(url).origin);
-    }
   }
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {

@@ -44,3 +44,8 @@ export function refusePlainHttp(url: URL): void {
 export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
+
+/** The host as sockets and lookups want it: an IPv6 address without its brackets. */
+export function bareHost({ hostname }: URL): string {
+  return hostname.replace(/^\[(.+)\]$/, "$1");
+}

@@ -1,13 +1,19 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { type AddressInfo, connect as connectTcp, type Socket } from "node:net";
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Socket,
+  type Server as TcpServer,
+} from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Secret } from "@jitdb/shared/secret";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { WebSocketServer } from "ws";
-import { type Network, openNetwork } from "./network.ts";
+import { type Network, type NetworkLimits, networkLimits, openNetwork } from "./network.ts";
 import { testCertificate, testKey } from "./test-certificate.ts";
 import { openWebSocket } from "./websocket.ts";
 
@@ -108,7 +114,10 @@ describe("HTTP through a proxy", () => {
     const network = await open();
     expect(await network.call(call)).toMatchObject({ status: 200, text: '{"path":"/x?y=1"}' });
     expect(connects).toEqual([{ authority: "jitdb.test:443", authorization: undefined }]);
-    const answer = await network.fetch("https://jitdb.test/fetched");
+    const answer = await network.fetch("https://jitdb.test/fetched", {
+      method: "GET",
+      headers: {},
+    });
     expect(await answer.json()).toEqual({ path: "/fetched" });
   });
 
@@ -168,6 +177,98 @@ describe("HTTP through a proxy", () => {
   });
 });
 
+describe("HTTP to a server that does as it likes", () => {
+  const limits = { ...networkLimits, connectTimeoutMs: 300, answerTimeoutMs: 300 };
+
+  /** Calls a server that does this with each connection once a request has come, or as soon as it stands. */
+  async function callTo(
+    act: (socket: Socket) => void,
+    { some = limits, at = "request" }: { some?: NetworkLimits; at?: "request" | "connection" } = {},
+  ) {
+    let connections = 0;
+    const rude = createTcpServer((socket) => {
+      connections += 1;
+      socket.on("error", () => undefined);
+      if (at === "connection") {
+        act(socket);
+      } else {
+        socket.on("data", () => act(socket));
+      }
+    });
+    await listen(rude);
+    onTestFinished(() => void rude.close());
+    const network = await openNetwork({ proxy: { proxy: undefined, noProxy: "" } }, some);
+    networks.push(network);
+    const url = new URL(`http://127.0.0.1:${portOf(rude)}/`);
+    return { url, connections: () => connections, ask: () => network.call({ ...call, url }) };
+  }
+
+  const head = (length: number) => `HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\n\r\n`;
+
+  it("uses a connection again", async () => {
+    const { ask, connections } = await callTo((socket) => socket.write(`${head(2)}ok`));
+    expect((await ask()).text).toBe("ok");
+    expect((await ask()).text).toBe("ok");
+    expect(connections()).toBe(1);
+  });
+
+  it.each<[string, (socket: Socket) => void, string, string]>([
+    ["says nothing", () => undefined, "server.unreachable", "no answer in time"],
+    [
+      "stops in the middle of its answer",
+      (socket) => socket.write(`${head(10)}half`),
+      "server.unreachable",
+      "no answer in time",
+    ],
+    [
+      "hangs up in the middle of its answer",
+      (socket) => socket.end(`${head(10)}half`),
+      "server.unreachable",
+      "the connection was cut",
+    ],
+    ["hangs up", (socket) => socket.end(), "server.unreachable", "the connection was cut"],
+    ["speaks something else", (socket) => socket.end("SSH-2.0-x\r\n"), "server.unsuitable", "HTTP"],
+    [
+      "changes the protocol unasked",
+      (socket) => socket.write("HTTP/1.1 101 No\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n"),
+      "server.unreachable",
+      "the connection",
+    ],
+  ])("that %s, is told from others", async (_name, act, code, message) => {
+    const { ask } = await callTo(act);
+    await expect(ask()).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+  });
+
+  it("takes no more than an answer can have", async () => {
+    const some = { ...limits, maxAnswerBytes: 1000 };
+    const { ask } = await callTo((socket) => socket.write(head(2000) + "x".repeat(2000)), { some });
+    await expect(ask()).rejects.toMatchObject({ code: "server.unsuitable" });
+  });
+
+  it("gives a proxy that says nothing no longer than the connection has", async () => {
+    const { url } = await callTo(() => undefined, { at: "connection" });
+    const patient = { ...limits, answerTimeoutMs: 10_000 };
+    const network = await openNetwork({ proxy: { proxy: url.href, noProxy: "" } }, patient);
+    networks.push(network);
+    await expect(network.call(call)).rejects.toMatchObject({
+      code: "server.unreachable",
+      message: `Can't reach the proxy ${url.host}: no answer in time.`,
+    });
+  });
+
+  it("gives TLS no longer than the connection has", async () => {
+    const { url } = await callTo(() => undefined, { at: "connection" });
+    const patient = { ...limits, answerTimeoutMs: 10_000 };
+    const network = await openNetwork({ proxy: { proxy: undefined, noProxy: "" } }, patient);
+    networks.push(network);
+    const secure = new URL(`https://127.0.0.1:${url.port}/`);
+    await expect(network.call({ ...call, url: secure })).rejects.toMatchObject({
+      code: "server.unreachable",
+      message: `Can't reach ${secure.origin}: no answer in time.`,
+    });
+  });
+});
+
 describe("WebSockets through a proxy", () => {
   it("go the same way as HTTP, authorised, uncompressed, and lose no early message", async () => {
     const ports = { server: "https://jitdb.test", network: await open(), tokens, clock };
@@ -206,10 +307,10 @@ describe("WebSockets through a proxy", () => {
   });
 });
 
-function listen(listener: Server): Promise<void> {
+function listen(listener: TcpServer): Promise<void> {
   return new Promise((resolve) => listener.listen(0, "127.0.0.1", resolve));
 }
 
-function portOf(listener: Server): number {
+function portOf(listener: TcpServer): number {
   return (listener.address() as AddressInfo).port;
 }

@@ -1,16 +1,18 @@
-// The one way out: every connection of the CLI, HTTP or WebSocket, is made by one connector that knows proxy, authorities
-// and deadline; all HTTP goes through one dispatcher on top of it.
+// The network as the rest of the CLI sees it: calls over HTTP, and connections for WebSockets. All of them are made by one connector.
+//
+// HTTP is Node's own: a library would be a megabyte to load, and WebAssembly to compile, for one GET.
 
 import { readFile } from "node:fs/promises";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { getCACertificates } from "node:tls";
-import { setFlagsFromString } from "node:v8";
 import { JitdbError } from "@jitdb/shared/errors";
 import type { Inlet } from "@jitdb/shared/inlet";
-import { Agent, buildConnector, Client, fetch, type RequestInit, request } from "undici";
-import { refusePlainHttp } from "./address.ts";
+import { Connector } from "./connector.ts";
 import { toConnectionError } from "./failure.ts";
-import { type ProxySettings, proxyFor } from "./proxy.ts";
+import { Agent, request } from "./http.ts";
+import type { ProxySettings } from "./proxy.ts";
 
 /** Limits of a call. */
 export const networkLimits = {
@@ -23,6 +25,8 @@ export const networkLimits = {
   /** Largest answer that is read: the audit's largest page has room in it. */
   maxAnswerBytes: 64 * 1024 * 1024,
 } as const;
+
+export type NetworkLimits = Readonly<Record<keyof typeof networkLimits, number>>;
 
 export interface NetworkOptions {
   readonly proxy: ProxySettings;
@@ -43,145 +47,158 @@ export interface HttpAnswer {
   readonly text: string;
 }
 
-/** What fetch-based libraries are given: the platform's signature over our dispatcher. */
-export type Fetch = (url: string, options?: unknown) => Promise<Response>;
+/** What oauth4webapi asks for. */
+export interface FetchOptions {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: URLSearchParams | null | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** The network as the rest of the CLI sees it. */
 export interface Network {
   /** One HTTP call. @throws JitdbError `server.unreachable`, `server.certificate`, `server.unsuitable` */
   call(call: HttpCall): Promise<HttpAnswer>;
-  readonly fetch: Fetch;
-  /** Makes one connection for a WebSocket, the way HTTP would. It reads through `inlet`. */
-  connect(target: buildConnector.Options, inlet: Inlet, callback: buildConnector.Callback): void;
+  /** A call as fetch-based libraries make it. Never follows redirects. @throws as `call` */
+  fetch(url: string, options: FetchOptions): Promise<Response>;
+  /** Makes one connection for a WebSocket, the way HTTP would. It reads through `inlet`. @throws as {@link Connector.connect} */
+  connect(target: URL, inlet: Inlet): Promise<Socket>;
   close(): Promise<void>;
 }
 
 /** @throws JitdbError `usage.invalid` for a CA file that can't be read. */
-export async function openNetwork(options: NetworkOptions): Promise<Network> {
-  const authorities = await readAuthorities(options.caFile);
-  // undici reads HTTP with WebAssembly. A handful of answers makes V8 optimize that, in ten megabytes that it never gives back.
-  setFlagsFromString("--no-wasm-tier-up");
-  setFlagsFromString("--no-wasm-dynamic-tiering");
-  const dispatcher = new Agent({
-    connect: createConnector(options.proxy, authorities),
-    keepAliveTimeout: networkLimits.keepAliveMs,
-    headersTimeout: networkLimits.answerTimeoutMs,
-    bodyTimeout: networkLimits.answerTimeoutMs,
-    maxResponseSize: networkLimits.maxAnswerBytes,
-    allowH2: false,
-  });
-  return {
-    connect: (target, inlet, callback) =>
-      createConnector(options.proxy, authorities, inlet)(target, callback),
-    call: async ({ method, url, headers, body }) => {
-      try {
-        const answer = await request(url, {
-          dispatcher,
-          method,
-          headers,
-          body: body ?? null,
-          signal: AbortSignal.timeout(networkLimits.answerTimeoutMs),
-        });
-        const text = await answer.body.text();
-        const header = (name: string) => [answer.headers[name] ?? []].flat()[0];
-        return { status: answer.statusCode, header, text };
-      } catch (thrown) {
-        throw toConnectionError(thrown, url.origin);
-      }
-    },
-    // undici's own fetch: node's built-in one cannot take the dispatcher of another undici version.
-    fetch: async (url, init) => {
-      const signal = AbortSignal.timeout(networkLimits.answerTimeoutMs);
-      return (await fetch(url, { signal, ...(init as RequestInit), dispatcher })) as Response;
-    },
-    close: () => dispatcher.destroy(),
-  };
+export async function openNetwork(
+  { proxy, caFile }: NetworkOptions,
+  limits: NetworkLimits = networkLimits,
+): Promise<Network> {
+  const authorities = await readAuthorities(caFile);
+  return new HttpNetwork(new Connector(proxy, authorities, limits.connectTimeoutMs), limits);
 }
 
-/**
- * A connector for undici and `ws`, and the one place that refuses plain HTTP off loopback: direct, or through an HTTP CONNECT tunnel of the proxy, then TLS to the target inside.
- */
-function createConnector(
-  proxy: ProxySettings,
-  authorities: string[] | undefined,
-  inlet?: Inlet,
-): buildConnector.connector {
-  const connectorOptions: buildConnector.BuildOptions = {
-    timeout: networkLimits.connectTimeoutMs,
-    allowH2: false,
-    ...(authorities === undefined ? {} : { ca: authorities }),
-  };
-  const toProxy = buildConnector(connectorOptions);
-  const direct =
-    inlet === undefined ? toProxy : buildConnector({ ...connectorOptions, onread: inlet.onread });
-  const open = async (target: buildConnector.Options): Promise<buildConnector.Options> => {
-    const url = new URL(`${target.protocol}//${target.host ?? target.hostname}`);
-    refusePlainHttp(url);
-    const through = proxyFor(url, proxy);
-    if (through === undefined) {
-      return target;
-    }
-    const authority = `${url.hostname}:${url.port === "" ? "443" : url.port}`;
-    return { ...target, httpSocket: await connectThrough(through, authority, toProxy) };
-  };
-  return (target, callback) => {
-    open(target).then(
-      (opened) =>
-        direct(opened, (...result: Parameters<buildConnector.Callback>) => {
-          if (result[1] !== null) {
-            inlet?.bind(result[1]);
-          }
-          callback(...result);
-        }),
-      (error: Error) => callback(error, null),
+type Answer = { readonly response: IncomingMessage; readonly body: Buffer };
+
+class HttpNetwork implements Network {
+  readonly #connector: Connector;
+  readonly #limits: NetworkLimits;
+  readonly #agents = new Map<string, OriginAgent>();
+
+  constructor(connector: Connector, limits: NetworkLimits) {
+    this.#connector = connector;
+    this.#limits = limits;
+  }
+
+  async call({ method, url, headers, body }: HttpCall): Promise<HttpAnswer> {
+    const answer = await this.#ask(url, { method, headers }, body);
+    const fields = answer.response.headers;
+    return {
+      status: answer.response.statusCode ?? 0,
+      header: (name) => [fields[name] ?? []].flat()[0],
+      text: answer.body.toString("utf8"),
+    };
+  }
+
+  async fetch(url: string, { method, headers, body, signal }: FetchOptions): Promise<Response> {
+    const { response, body: bytes } = await this.#ask(
+      new URL(url),
+      { method, headers, signal },
+      body?.toString(),
     );
-  };
-}
-
-/** Asks the proxy for a tunnel (RFC 9110 §9.3.6) and gives its socket. */
-async function connectThrough(proxy: string, authority: string, connect: buildConnector.connector) {
-  const address = URL.parse(proxy.includes("://") ? proxy : `http://${proxy}`);
-  if (address === null) {
-    throw new JitdbError("usage.invalid", "HTTPS_PROXY is not an address.", {
-      hint: "Set it like http://proxy.example.com:3128.",
-    });
-  }
-  const client = new Client(address.origin, { connect });
-  try {
-    const { socket, statusCode } = await client.connect({
-      path: authority,
-      headers: { host: authority, ...proxyAuthorization(address) },
-      signal: AbortSignal.timeout(networkLimits.connectTimeoutMs),
-    });
-    if (statusCode !== 200) {
-      socket.destroy();
-      throw new JitdbError(
-        "server.unreachable",
-        `The proxy ${address.host} refuses to connect to ${authority} (${statusCode}).`,
-        {
-          hint:
-            statusCode === 407
-              ? "Put user and password into HTTPS_PROXY: http://user:password@host:port."
-              : "Ask whoever runs the proxy to allow it, or go around the proxy: put the host into NO_PROXY.",
-        },
-      );
+    const fields = new Headers();
+    for (const [name, values] of Object.entries(response.headersDistinct)) {
+      for (const value of values ?? []) {
+        fields.append(name, value);
+      }
     }
-    return socket as Socket;
-  } catch (thrown) {
-    throw toConnectionError(thrown, `the proxy ${address.host}`);
-  } finally {
-    client.destroy().catch(() => {
-      // The tunnel's socket has left the client; what remains of it is of no interest.
-    });
+    const { statusCode: status = 0 } = response;
+    // By the standard these have no body, not even an empty one.
+    const hasBody = ![204, 205, 304].includes(status);
+    return new Response(hasBody ? new Uint8Array(bytes) : null, { status, headers: fields });
+  }
+
+  connect(target: URL, inlet: Inlet): Promise<Socket> {
+    return this.#connector.connect(target, inlet);
+  }
+
+  async close(): Promise<void> {
+    for (const agent of this.#agents.values()) {
+      agent.destroy();
+    }
+  }
+
+  #agentOf(url: URL): OriginAgent {
+    const agent =
+      this.#agents.get(url.origin) ??
+      new OriginAgent(() => this.#connector.connect(url), this.#limits.keepAliveMs);
+    this.#agents.set(url.origin, agent);
+    return agent;
+  }
+
+  async #ask(
+    url: URL,
+    { method, headers, signal }: FetchOptions,
+    body: string | undefined,
+  ): Promise<Answer> {
+    const timeout = AbortSignal.timeout(this.#limits.answerTimeoutMs);
+    const whole = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
+    try {
+      const asked = request({
+        agent: this.#agentOf(url),
+        method,
+        path: `${url.pathname}${url.search}`,
+        headers: { ...headers, host: url.host },
+        signal: whole,
+      });
+      asked.end(body);
+      const response = await answered(asked);
+      return { response, body: await this.#readBody(response, url) };
+    } catch (thrown) {
+      // An answer that breaks off because its time is over says only that it broke off.
+      throw toConnectionError(whole.aborted ? whole.reason : thrown, url.origin);
+    }
+  }
+
+  /** @throws JitdbError `server.unsuitable` for more than anybody has to say */
+  async #readBody(response: IncomingMessage, { origin }: URL): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > this.#limits.maxAnswerBytes) {
+        throw new JitdbError("server.unsuitable", `${origin} sends an answer that has no end.`);
+      }
+    }
+    return Buffer.concat(chunks, length);
   }
 }
 
-function proxyAuthorization(address: URL): Record<string, string> {
-  if (address.username === "") {
-    return {};
+/** Keeps the connections of one origin for its next calls. */
+class OriginAgent extends Agent {
+  readonly #connect: () => Promise<Socket>;
+
+  constructor(connect: () => Promise<Socket>, keepAliveMs: number) {
+    super({ keepAlive: true, timeout: keepAliveMs });
+    this.#connect = connect;
   }
-  const pair = `${decodeURIComponent(address.username)}:${decodeURIComponent(address.password)}`;
-  return { "proxy-authorization": `Basic ${Buffer.from(pair).toString("base64")}` };
+
+  override createConnection(
+    _options: unknown,
+    callback: (error: Error | null, socket: Duplex) => void,
+  ): undefined {
+    this.#connect().then(
+      (socket) => callback(null, socket),
+      // There is no socket to give; the type has no form for that.
+      (error: Error) => callback(error, undefined as unknown as Duplex),
+    );
+  }
+}
+
+function answered(asked: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    asked.on("response", resolve).on("error", reject);
+    // An answer that is none, as one that changes the protocol, ends without a word.
+    asked.on("close", () => reject(new Error("The connection was closed without an answer.")));
+  });
 }
 
 /** Node's own authorities (with NODE_EXTRA_CA_CERTS) and those of the file; undefined leaves node's default alone. */

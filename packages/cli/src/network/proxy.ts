@@ -1,4 +1,4 @@
-// Which connections go through the proxy. One rule for HTTP and WebSockets; it reads NO_PROXY as undici and curl do.
+// Which connections go through the proxy. One rule for HTTP and WebSockets; it reads NO_PROXY as curl does.
 
 import { isLoopback } from "./address.ts";
 

@@ -75,24 +75,12 @@ function connectionOf(
     _options: unknown,
     callback: (error: Error | null, socket?: unknown) => void,
   ) => {
-    network.connect(
-      { hostname: bareHost(url), host: url.host, protocol: url.protocol, port: url.port },
-      inlet,
-      (error, connected) => {
-        if (error !== null) {
-          callback(error);
-          return;
-        }
-        onConnected(connected);
-        callback(null, connected);
-      },
-    );
+    network.connect(url, inlet).then((connected) => {
+      onConnected(connected);
+      callback(null, connected);
+    }, callback);
   };
   return connect as unknown as typeof import("node:net").createConnection;
-}
-
-function bareHost(url: URL): string {
-  return url.hostname.replace(/^\[(.+)\]$/, "$1");
 }
 
 function opened(socket: FastWebSocket, ports: WebSocketPorts, url: URL): Promise<void> {
