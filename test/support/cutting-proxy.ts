@@ -1,4 +1,4 @@
-// A network that fails: passes bytes between a jitdb CLI and its server, and cuts tunnels at the byte where it is told to.
+// A network that fails, or has far to go: passes bytes between a jitdb CLI and its server, and cuts tunnels at the byte where it is told to.
 
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
@@ -11,6 +11,8 @@ const tunnelRequest = Buffer.from("GET /api/v1/tunnel");
 export class CuttingProxy {
   /** Asked for each new tunnel, handshake included. */
   nextCut: NextCut = () => undefined;
+  /** How long bytes are on their way, in milliseconds. */
+  delayMs = 0;
   readonly #server: Server;
   readonly #target: number;
   /** What comes is encrypted: nobody can tell tunnels from the rest, and all of it counts as one. */
@@ -52,6 +54,14 @@ export class CuttingProxy {
     await once(this.#server, "close");
   }
 
+  #late(arrive: () => void): void {
+    if (this.delayMs > 0) {
+      setTimeout(arrive, this.delayMs);
+    } else {
+      arrive();
+    }
+  }
+
   #accept(client: Socket): void {
     const server = connect(this.#target, "127.0.0.1");
     const both = [client, server] as const;
@@ -77,7 +87,7 @@ export class CuttingProxy {
       }
     });
     const pass = (from: Socket, to: Socket) => {
-      from.on("data", (bytes) => {
+      const arrive = (bytes: Buffer) => {
         const allowed = budget === undefined ? bytes.length : Math.min(budget, bytes.length);
         const isTaken = to.write(bytes.subarray(0, allowed));
         if (budget !== undefined) {
@@ -92,11 +102,12 @@ export class CuttingProxy {
         if (!isTaken) {
           from.pause();
         }
-      });
+      };
+      from.on("data", (bytes) => this.#late(() => arrive(bytes)));
       to.on("drain", () => from.resume());
       from.on("close", () => {
         this.#tunnels.delete(cut);
-        to.destroy();
+        this.#late(() => to.destroy());
       });
     };
     pass(client, server);
