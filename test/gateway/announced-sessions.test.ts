@@ -146,6 +146,27 @@ describe("an announced session", () => {
     },
   );
 
+  test("is cancelled by a request that comes while it is being opened (invariant 16)", async () => {
+    const spare = await announced();
+    let prove: () => void = () => undefined;
+    const proven = new Promise<void>((resolve) => {
+      prove = resolve;
+    });
+    rig.setUser(grant, { ...rig.userOf(grant), proven });
+    const client = claim(spare, "select pg_sleep(60)");
+    const packet = encodeCancelRequest(keyOf(spare));
+    const cancel = agent.open("cancel", grant, packet);
+    await agent.until(() => cancel.sessionId !== undefined);
+    // Time enough for a request that waits for nothing to be over, and in vain.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    prove();
+    expect((await client.result()).error?.code).toBe("57014");
+    await cancel.untilEnded();
+    expect(rig.records("session.cancel")).toMatchObject([
+      { forwarded: true, session: client.stream.sessionId },
+    ]);
+  });
+
   test("is taken back when another client has it", async () => {
     const spare = await announced();
     await WireClient.open(agent, grant);

@@ -10,11 +10,11 @@ import type { OpenerPorts, SessionOpener } from "./open-session.ts";
 
 export class Canceller {
   readonly #ports: Pick<OpenerPorts, "journal" | "random" | "log" | "live">;
-  readonly #opener: Pick<SessionOpener, "admit">;
+  readonly #opener: Pick<SessionOpener, "admit" | "settled">;
 
   constructor(
     ports: Pick<OpenerPorts, "journal" | "random" | "log" | "live">,
-    opener: Pick<SessionOpener, "admit">,
+    opener: Pick<SessionOpener, "admit" | "settled">,
   ) {
     this.#ports = ports;
     this.#opener = opener;
@@ -37,11 +37,7 @@ export class Canceller {
   }
 
   async #forward(open: OpenMap, caller: Caller): Promise<void> {
-    const place = this.#ports.live
-      .ofGrant(open.grant as GrantId)
-      .find(({ session, caller: owner }) => {
-        return owner.personId === caller.personId && session?.takesCancel(open.startup) === true;
-      });
+    const place = await this.#find(open, caller);
     let reason = place === undefined ? "no session of this grant has the key" : undefined;
     try {
       await place?.session?.cancel();
@@ -51,6 +47,21 @@ export class Canceller {
       reason = failure.message;
     }
     this.#record(open, caller, place, reason);
+  }
+
+  /** Waits for what is about to open: a client that its agent greeted ahead may cancel before its session is open here. */
+  async #find(open: OpenMap, caller: Caller): Promise<SessionPlace | undefined> {
+    const grantId = open.grant as GrantId;
+    const find = () =>
+      this.#ports.live.ofGrant(grantId).find(({ live, session }) => {
+        return live?.personId === caller.personId && session?.takesCancel(open.startup) === true;
+      });
+    const place = find();
+    if (place !== undefined) {
+      return place;
+    }
+    await this.#opener.settled(grantId);
+    return find();
   }
 
   #record(

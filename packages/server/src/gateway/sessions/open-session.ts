@@ -77,6 +77,8 @@ interface Asking {
 
 export class SessionOpener {
   readonly #ports: OpenerPorts;
+  /** What is about to open. */
+  readonly #openings = new Map<SessionPlace, Promise<void>>();
 
   constructor(ports: OpenerPorts) {
     this.#ports = ports;
@@ -88,12 +90,16 @@ export class SessionOpener {
     // Before anything is asked of the store: an end that comes in between finds the place and closes it.
     const place = new SessionPlace(createSessionId(random), open.grant as GrantId, caller);
     live.enter(place);
-    try {
-      await this.#open(place, stream, open);
-    } catch (error) {
-      this.#refuse(place, stream, error);
-      live.leave(place);
-    }
+    const opening = this.#openOrRefuse(place, stream, open);
+    this.#openings.set(place, opening);
+    await opening;
+    this.#openings.delete(place);
+  }
+
+  /** Resolves when every session of a grant that is about to open now is open, or refused. */
+  async settled(grantId: GrantId): Promise<void> {
+    const ofGrant = [...this.#openings].filter(([place]) => place.grantId === grantId);
+    await Promise.all(ofGrant.map(([, opening]) => opening));
   }
 
   /** @throws JitdbError for whatever a caller may not do, as {@link authorizeOpen} */
@@ -115,6 +121,15 @@ export class SessionOpener {
       );
     }
     return { grant, database, sessions };
+  }
+
+  async #openOrRefuse(place: SessionPlace, stream: StreamEnd, open: OpenMap): Promise<void> {
+    try {
+      await this.#open(place, stream, open);
+    } catch (error) {
+      this.#refuse(place, stream, error);
+      this.#ports.live.leave(place);
+    }
   }
 
   async #open(place: SessionPlace, stream: StreamEnd, open: OpenMap): Promise<void> {
