@@ -37,6 +37,14 @@ export const nextUserStates: Readonly<Record<EphemeralUserState, readonly Epheme
   dropped: [],
 };
 
+/**
+ * Those in which a user may still exist. Asked for one by one: whoever asks for all but "dropped" has the store read every user that has ever
+ * been, five times a second.
+ */
+const livingStates = (Object.keys(nextUserStates) as EphemeralUserState[]).filter(
+  (state) => state !== "dropped",
+);
+
 export interface UserPlan {
   readonly grantId: GrantId;
   /** Name of the database in the configuration. */
@@ -117,7 +125,7 @@ export class Ledger {
       .set(({ ref }) => ({ end_due_at: ref("valid_until") }))
       .where("end_due_at", "is", null)
       .where("valid_until", "<=", now)
-      .where("state", "!=", "dropped")
+      .where("state", "in", livingStates)
       // A grant that got more time is not over because its user has not heard of it yet.
       .where(({ not, exists, selectFrom }) =>
         not(
@@ -167,7 +175,7 @@ export class Ledger {
   async claimEnds(databaseName: string, limit: number): Promise<readonly LedgerRow[]> {
     return await this.#claim(
       this.#claimable(databaseName)
-        .where("state", "!=", "dropped")
+        .where("state", "in", livingStates)
         .where("end_due_at", "<=", this.#clock.now())
         .orderBy("end_due_at")
         .limit(limit),
@@ -290,7 +298,7 @@ export class Ledger {
       .selectFrom("ephemeral_users")
       .selectAll()
       .where("database_name", "=", databaseName)
-      .where("state", "!=", "dropped")
+      .where("state", "in", livingStates)
       .execute();
   }
 
@@ -300,7 +308,7 @@ export class Ledger {
       .selectFrom("ephemeral_users")
       .select("database_name")
       .distinct()
-      .where("state", "!=", "dropped")
+      .where("state", "in", livingStates)
       .execute();
     return new Set(rows.map((row) => row.database_name));
   }
