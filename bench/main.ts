@@ -80,7 +80,9 @@ async function benchAll(): Promise<void> {
       await place.close();
     }
   }
-  if (memoryNames(scale.idleStreams).some((name) => name.includes(options.only))) {
+  if (options.quick && options.only === "") {
+    say("Without memory, which has to rest for minutes: npm run bench -- --quick --only memory\n");
+  } else if (memoryNames(scale.idleStreams).some((name) => name.includes(options.only))) {
     for (const rounds of await measureMemory(scale.idleStreams)) {
       say(toTable(rounds));
       measures.push(rounds);

@@ -14,7 +14,7 @@ import { type ProxySettings, proxyFor } from "./proxy.ts";
 /** Idle before the kernel asks whether the other side is still there. */
 const keepAliveMs = 60_000;
 
-/** Where TLS ends inside a connection, and what it is trusted by. */
+/** The proxy's tunnel that a connection goes through, and the memory that it reads into. */
 type Carrier = { readonly socket?: Socket; readonly inlet?: Inlet | undefined };
 
 export class Connector {
@@ -105,9 +105,7 @@ function ready(
 ): Promise<Socket> {
   socket.setNoDelay(true).setKeepAlive(true, keepAliveMs);
   return new Promise((resolve, reject) => {
-    const giveUp = () => socket.destroy(deadline.reason);
-    deadline.addEventListener("abort", giveUp, { once: true });
-    const settle = () => deadline.removeEventListener("abort", giveUp);
+    const settle = endAt(deadline, socket);
     socket.on("error", reject).on("close", () => {
       settle();
       reject(new Error("The connection was closed before it was ready."));
@@ -119,6 +117,13 @@ function ready(
   });
 }
 
+/** Destroys the socket when its time is over, unless what this returns was called before. */
+function endAt(deadline: AbortSignal, socket: Socket): () => void {
+  const giveUp = () => socket.destroy(deadline.reason);
+  deadline.addEventListener("abort", giveUp, { once: true });
+  return () => deadline.removeEventListener("abort", giveUp);
+}
+
 /** The proxy's answer; behind one of 200 the socket is the tunnel's. */
 async function askForTunnel(
   socket: Socket,
@@ -127,8 +132,7 @@ async function askForTunnel(
   deadline: AbortSignal,
 ): Promise<IncomingMessage> {
   return await new Promise((resolve, reject) => {
-    const giveUp = () => socket.destroy(deadline.reason);
-    deadline.addEventListener("abort", giveUp, { once: true });
+    const settle = endAt(deadline, socket);
     const asked = request({
       method: "CONNECT",
       path: authority,
@@ -136,7 +140,7 @@ async function askForTunnel(
       createConnection: () => socket,
     });
     asked.on("error", reject).on("close", () => {
-      deadline.removeEventListener("abort", giveUp);
+      settle();
       reject(new Error("The proxy closed the connection without an answer."));
     });
     asked.on("connect", (answer, _socket, head) => {

@@ -1,6 +1,5 @@
-// The network as the rest of the CLI sees it: calls over HTTP, and connections for WebSockets. All of them are made by one connector.
-//
-// HTTP is Node's own: a library would be a megabyte to load, and WebAssembly to compile, for one GET.
+// Calls over HTTP, and connections for WebSockets: all of them are made by one connector. HTTP is Node's own: a library is a megabyte to
+// load, and WebAssembly to compile, for one GET.
 
 import { readFile } from "node:fs/promises";
 import type { ClientRequest, IncomingMessage } from "node:http";

@@ -262,10 +262,7 @@ export class Gateway {
 
   #tick(): void {
     try {
-      const now = this.#ports.clock.now();
-      for (const place of this.#live.all()) {
-        place.expire(now);
-      }
+      this.#live.expire(this.#ports.clock.now());
       for (const tunnel of this.#tunnels) {
         tunnel.checkToken();
       }

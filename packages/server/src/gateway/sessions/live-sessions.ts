@@ -148,6 +148,8 @@ export class SessionPlace {
 
 export class LiveSessions {
   readonly #places = new Set<SessionPlace>();
+  /** By grant, for what is asked at each OPEN. */
+  readonly #byGrant = new Map<GrantId, Set<SessionPlace>>();
   /** Backends of sessions that have just ended. */
   readonly #leaving = new Set<{ readonly databaseName: string; readonly pid: number }>();
   readonly #ownedAfterMs: number;
@@ -158,15 +160,29 @@ export class LiveSessions {
 
   enter(place: SessionPlace): void {
     this.#places.add(place);
+    const ofGrant = this.#byGrant.get(place.grantId) ?? new Set();
+    this.#byGrant.set(place.grantId, ofGrant.add(place));
   }
 
   leave(place: SessionPlace): void {
     this.#places.delete(place);
+    const ofGrant = this.#byGrant.get(place.grantId);
+    ofGrant?.delete(place);
+    if (ofGrant?.size === 0) {
+      this.#byGrant.delete(place.grantId);
+    }
     const { admission, session } = place;
     if (admission !== undefined && session !== undefined) {
       this.linger(admission.databaseName, session.backendPid);
     }
     place.leave();
+  }
+
+  /** Ends those whose time is over, but for transactions that may finish. */
+  expire(now: number): void {
+    for (const place of this.#places) {
+      place.expire(now);
+    }
   }
 
   /** A backend that was ours until now counts as ours for a little longer. */
@@ -181,7 +197,7 @@ export class LiveSessions {
   }
 
   ofGrant(grantId: GrantId): SessionPlace[] {
-    return this.all().filter((place) => place.grantId === grantId);
+    return [...(this.#byGrant.get(grantId) ?? [])];
   }
 
   /** Those that were let in. */

@@ -4,7 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { Collector } from "@jitdb/shared/memory/collector";
 import { tidyingLimits } from "@jitdb/shared/memory/tidying";
 import { expect, it } from "vitest";
-import { nursery, tidying } from "./memory.ts";
+import { nursery, tidying } from "../../packages/server/src/memory.ts";
 
 const readBytes = 16 * 1024;
 const megabyte = 1024 * 1024;
@@ -27,11 +27,12 @@ async function collectionsDuring(work: () => void): Promise<unknown[]> {
 
 it("collects the young generation for every four megabytes of fresh memory", async () => {
   const kinds = await collectionsDuring(() => {
-    for (let count = 0; count < (40 * megabyte) / readBytes; count += 1) {
+    for (let count = 0; count < (48 * megabyte) / readBytes; count += 1) {
       nursery.filled(new Uint8Array(readBytes).byteLength);
     }
   });
   const minor = kinds.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MINOR);
+  // Twelve; on a busy machine not each has been told of by now.
   expect(minor.length).toBeGreaterThanOrEqual(10);
   expect(process.memoryUsage().arrayBuffers).toBeLessThan(40 * megabyte);
 });
