@@ -3,15 +3,13 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Secret } from "@jitdb/shared/secret";
 import { execa } from "execa";
 import { openCredentials } from "../../packages/cli/src/login/credentials.ts";
 import { generateDeviceKey } from "../../packages/cli/src/login/proof.ts";
 import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
+import { programs } from "../support/programs.ts";
 import type { FakeServer } from "./fake-server.ts";
-
-const main = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
 
 export interface Home {
   readonly path: string;
@@ -38,7 +36,7 @@ export interface CliOptions {
 
 /** Starts `jitdb` with the arguments; ended by its pid if the test's process ends. */
 export function jitdb(home: Home, args: readonly string[], options: CliOptions = {}) {
-  return execa(process.execPath, [main, ...args], {
+  return execa(process.execPath, [programs.jitdb, ...args], {
     reject: false,
     input: options.input ?? "",
     env: { JITDB_HOME: home.path, NO_COLOR: "1", LC_ALL: "C.UTF-8", ...options.env },

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { programs } from "../support/programs.ts";
 import { AgentFixture, firstLine } from "./agent-fixture.ts";
 
 const fixture = new AgentFixture();
@@ -131,7 +132,7 @@ describe("jitdb sql", () => {
 
   it("has a prompt on a terminal, where Ctrl-C cancels and Ctrl-D ends", async () => {
     // util-linux's script gives the child a terminal of its own.
-    const program = join(import.meta.dirname, "../../packages/cli/src/main.ts");
+    const program = programs.jitdb;
     const child = spawn("script", ["-qec", `${process.execPath} ${program} sql`, "/dev/null"], {
       env: { ...process.env, JITDB_HOME: fixture.home.path, NO_COLOR: "1", TERM: "xterm" },
     });

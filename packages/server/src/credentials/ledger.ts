@@ -8,7 +8,13 @@ import {
   type GrantId,
   type Random,
 } from "@jitdb/shared/ids";
-import type { Kysely, Selectable, SelectQueryBuilder, Updateable } from "kysely";
+import {
+  type Kysely,
+  type Selectable,
+  type SelectQueryBuilder,
+  sql,
+  type Updateable,
+} from "kysely";
 import type { EphemeralUserState, Tables } from "../store/tables.ts";
 import { createUserName } from "./names.ts";
 
@@ -302,15 +308,20 @@ export class Ledger {
       .execute();
   }
 
-  /** Names of the databases in which users may still exist. */
-  async inhabited(): Promise<ReadonlySet<string>> {
-    const rows = await this.#db
-      .selectFrom("ephemeral_users")
-      .select("database_name")
-      .distinct()
-      .where("state", "in", livingStates)
-      .execute();
-    return new Set(rows.map((row) => row.database_name));
+  /**
+   * The databases in which users may still exist, by name; true: there may be something to do for one of them. One question instead of
+   * four for each database, as nearly always nothing is.
+   */
+  async inhabited(): Promise<ReadonlyMap<string, boolean>> {
+    const { rows } = await sql<{ readonly name: string; readonly due: number }>`
+      select users.database_name as name, max(
+        case when users.state <> 'created' or users.end_due_at is not null or users.valid_until <= ${this.#clock.now()}
+          or grants.ends_at > users.valid_until then 1 else 0 end
+      ) as due
+      from ephemeral_users as users left join grants on grants.id = users.grant_id
+      where users.state in (${sql.join(livingStates)})
+      group by users.database_name`.execute(this.#db);
+    return new Map(rows.map(({ name, due }) => [name, due === 1]));
   }
 
   async ofGrant(grantId: GrantId): Promise<LedgerRow | undefined> {

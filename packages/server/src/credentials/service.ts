@@ -134,8 +134,10 @@ export class Credentials {
 
   /** Does all that is due now; resolves when that is done. Others may call it at the same time. */
   async tick(): Promise<void> {
-    await this.#ledger.markDue();
     const inhabited = await this.#ledger.inhabited();
+    if ([...inhabited.values()].includes(true)) {
+      await this.#ledger.markDue();
+    }
     const now = this.#ports.clock.now();
     const toCompare = await databasesToCompare(this.#ports.store.db, now);
     const reconcile = now - this.#reconciledAt >= serviceLimits.reconcileMs;
@@ -143,13 +145,13 @@ export class Credentials {
     this.#reconciledAt = reconcile ? now : this.#reconciledAt;
     this.#watchedAt = watch ? now : this.#watchedAt;
     await Promise.all([
-      ...[...inhabited]
+      ...[...inhabited.keys()]
         .filter((name) => !this.#databases.has(name))
         .map((name) => this.#strand(name)),
       ...[...this.#databases].flatMap(([name, users]) => [
         ...(reconcile ? [users.reconcile(), this.#learnWays(name, now)] : []),
         ...(toCompare.has(name) ? [this.#comparisons.get(name)?.work()] : []),
-        ...(inhabited.has(name) ? [users.work()] : []),
+        ...(inhabited.get(name) === true ? [users.work()] : []),
         ...(watch && inhabited.has(name) ? [users.watch()] : []),
       ]),
     ]);
