@@ -48,6 +48,16 @@ describe("an announced session", () => {
     return new WireClient(stream);
   }
 
+  /** From now on the grant's user is not proven, until what this returns is called. */
+  function holdProof(): () => void {
+    let prove: () => void = () => undefined;
+    const proven = new Promise<void>((resolve) => {
+      prove = resolve;
+    });
+    rig.setUser(grant, { ...rig.userOf(grant), proven });
+    return prove;
+  }
+
   const pidOf = (spare: SpareMap) => keyOf(spare).processId;
   const terminate = (spare: SpareMap) =>
     rig.superuser(`select pg_terminate_backend(${pidOf(spare)}, 5000)`);
@@ -84,12 +94,7 @@ describe("an announced session", () => {
 
   test("reads nothing of the client before the user is proven (invariant 32)", async () => {
     const spare = await announced();
-    let prove: () => void = () => undefined;
-    const proven = new Promise<void>((resolve) => {
-      prove = resolve;
-    });
-    const user = rig.userOf(grant);
-    rig.setUser(grant, { ...user, proven });
+    const prove = holdProof();
     const client = claim(spare, "select 'read'");
     await eventually("the session is logged in", async () => {
       return rig.gateway.ownedBackends(rig.databaseName).includes(pidOf(spare));
@@ -148,11 +153,7 @@ describe("an announced session", () => {
 
   test("is cancelled by a request that comes while it is being opened (invariant 16)", async () => {
     const spare = await announced();
-    let prove: () => void = () => undefined;
-    const proven = new Promise<void>((resolve) => {
-      prove = resolve;
-    });
-    rig.setUser(grant, { ...rig.userOf(grant), proven });
+    const prove = holdProof();
     const client = claim(spare, "select pg_sleep(60)");
     const packet = encodeCancelRequest(keyOf(spare));
     const cancel = agent.open("cancel", grant, packet);

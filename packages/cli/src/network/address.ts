@@ -45,7 +45,7 @@ export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
-/** The host as sockets and lookups want it: an IPv6 address without its brackets. */
-export function bareHost({ hostname }: URL): string {
+/** A URL's host name as sockets and lookups want it: an IPv6 address without its brackets. */
+export function bareHost(hostname: string): string {
   return hostname.replace(/^\[(.+)\]$/, "$1");
 }

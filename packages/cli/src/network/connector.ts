@@ -54,7 +54,7 @@ export class Connector {
 
   /** Resolves when the connection is ready for its first byte. */
   async #open(url: URL, { socket: inner, inlet }: Carrier, deadline: AbortSignal): Promise<Socket> {
-    const host = bareHost(url);
+    const host = bareHost(url.hostname);
     const options = { host, ...(inlet !== undefined && { onread: inlet.onread }) };
     if (url.protocol === "http:") {
       const socket = connectTcp({ ...options, port: Number(url.port || 80) });

@@ -1,6 +1,6 @@
 // Which connections go through the proxy. One rule for HTTP and WebSockets; it reads NO_PROXY as curl does.
 
-import { isLoopback } from "./address.ts";
+import { bareHost, isLoopback } from "./address.ts";
 
 export interface ProxySettings {
   /** Address of the proxy, with user and password where it wants them. */
@@ -44,5 +44,5 @@ function splitPort(entry: string): { name: string; entryPort: string | undefined
 
 /** Without the brackets of an IPv6 address and the dot of a fully qualified name. */
 function bare(name: string): string {
-  return name.replace(/^\[(.+)\]$/, "$1").replace(/(?<=.)\.$/, "");
+  return bareHost(name).replace(/(?<=.)\.$/, "");
 }
