@@ -1,7 +1,7 @@
 // A network that fails, or has far to go: passes bytes between a jitdb CLI and its server, and cuts tunnels at the byte where it is told to.
 
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 /** Bytes, both directions together, after which a tunnel is cut; undefined: it lives. */
 export type NextCut = () => number | undefined;
@@ -32,6 +32,10 @@ export class CuttingProxy {
     proxy.#server.listen(port, "127.0.0.1");
     await once(proxy.#server, "listening");
     return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   /** How often a tunnel was cut. */

@@ -7,7 +7,7 @@ import type { Caller } from "../identity/caller.ts";
 import type { Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
 import { endedError } from "./grants/grant.ts";
-import { deviceStandingOf } from "./standing.ts";
+import { callingDevice, toDeviceStanding } from "./standing.ts";
 
 /** A row of the store, and whether it was taken by break-glass (1). */
 export type Grant = Selectable<Tables["grants"]> & { readonly break_glass: number };
@@ -26,16 +26,20 @@ export async function authorizeOpen(
   grantId: string,
   kind: "session" | "cancel" = "session",
 ): Promise<Grant> {
-  const { deviceConfirmed } = await deviceStandingOf(store.db, caller);
-  const grant = await store.db
-    .selectFrom("grants")
-    .innerJoin("requests", "requests.id", "grants.request_id")
+  // One question for caller and grant: somebody waits.
+  const found = await callingDevice(store.db, caller)
+    .leftJoin("grants", (join) =>
+      join
+        // SECURITY: a foreign grant answers as one that is not there, so that nobody learns ids by trying.
+        .onRef("grants.person_id", "=", "people.id")
+        .on("grants.id", "=", grantId as Grant["id"]),
+    )
+    .leftJoin("requests", "requests.id", "grants.request_id")
     .selectAll("grants")
     .select("requests.break_glass")
-    // SECURITY: a foreign grant answers as one that is not there, so that nobody learns ids by trying.
-    .where("grants.id", "=", grantId as Grant["id"])
-    .where("grants.person_id", "=", caller.personId)
     .executeTakeFirst();
+  const { deviceConfirmed } = toDeviceStanding(caller, found);
+  const grant = toGrant(found);
   if (grant === undefined) {
     throw new JitdbError("grant.unknown", `You have no grant ${grantId}.`);
   }
@@ -64,4 +68,9 @@ export async function authorizeOpen(
 
 function usableUntil({ ends_at, drain_ms }: Grant, kind: "session" | "cancel"): number {
   return kind === "cancel" ? ends_at + drain_ms : ends_at;
+}
+
+/** What a left join found: without a grant, all of its columns are null. */
+function toGrant(row: { readonly id: Grant["id"] | null } | undefined): Grant | undefined {
+  return row === undefined || row.id === null ? undefined : (row as Grant);
 }

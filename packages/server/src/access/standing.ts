@@ -2,7 +2,7 @@
 
 import { JitdbError } from "@jitdb/shared/errors";
 import { deviceArgument } from "@jitdb/shared/ids";
-import type { Kysely } from "kysely";
+import type { Kysely, Selectable } from "kysely";
 import { administrators, type Caller } from "../identity/caller.ts";
 import type { Tables } from "../store/tables.ts";
 
@@ -18,6 +18,10 @@ export interface Standing {
 }
 
 type DeviceStanding = Omit<Standing, "groups" | "administrator">;
+type DeviceRow = Pick<
+  Selectable<Tables["devices"] & Tables["people"]>,
+  "disabled_at" | "revoked_at" | "confirmed_at" | "kind" | "authenticated_at"
+>;
 
 /** @throws JitdbError as {@link deviceStandingOf} */
 export async function standingOf(
@@ -37,31 +41,47 @@ export async function standingOf(
 
 /**
  * Without groups, where they do not matter.
- * SECURITY: device and person are looked up together, so that one's key never counts for another person.
  * @throws JitdbError `login.required` for a device that is not the person's, `login.disabled`, `login.expired` for a revoked device
  */
-export async function deviceStandingOf(
+async function deviceStandingOf(
   db: Kysely<Tables>,
   caller: Pick<Caller, "personId" | "deviceId" | "name">,
 ): Promise<DeviceStanding> {
-  const row = await db
+  return toDeviceStanding(caller, await callingDevice(db, caller).executeTakeFirst());
+}
+
+/** SECURITY: device and person are looked up together, so that one's key never counts for another person. */
+export function callingDevice(
+  db: Kysely<Tables>,
+  { deviceId, personId }: Pick<Caller, "personId" | "deviceId">,
+) {
+  return db
     .selectFrom("devices")
     .innerJoin("people", "people.id", "devices.person_id")
+    .where("devices.id", "=", deviceId)
+    .where("people.id", "=", personId)
     .select([
       "people.disabled_at",
       "devices.revoked_at",
       "devices.confirmed_at",
       "people.kind",
       "devices.authenticated_at",
-    ])
-    .where("devices.id", "=", caller.deviceId)
-    .where("people.id", "=", caller.personId)
-    .executeTakeFirst();
+    ]);
+}
+
+/**
+ * @param row what {@link callingDevice} finds
+ * @throws JitdbError `login.required` for a device that is not the person's, `login.disabled`, `login.expired` for a revoked device
+ */
+export function toDeviceStanding(
+  { name }: Pick<Caller, "name">,
+  row: DeviceRow | undefined,
+): DeviceStanding {
   if (row === undefined) {
-    throw new JitdbError("login.required", `This device is not logged in as ${caller.name}.`);
+    throw new JitdbError("login.required", `This device is not logged in as ${name}.`);
   }
   if (row.disabled_at !== null) {
-    throw new JitdbError("login.disabled", `The account of ${caller.name} is disabled.`);
+    throw new JitdbError("login.disabled", `The account of ${name} is disabled.`);
   }
   if (row.revoked_at !== null) {
     throw new JitdbError("login.expired", "The login of this device was revoked.");

@@ -27,8 +27,8 @@ export const adminLimits = {
 
 export type Row = Record<string, unknown>;
 
-/** One transaction of the admin role; not to be kept beyond its callback. */
-export interface AdminTransaction {
+/** Asks as the admin role: in a transaction that somebody began, or each question in one of its own. */
+export interface AdminQueries {
   /** @param name of a statement that is asked often: the connection keeps it prepared. One name, one text. */
   query<R extends Row>(
     text: string,
@@ -37,8 +37,11 @@ export interface AdminTransaction {
   ): Promise<readonly R[]>;
 }
 
+/** One transaction of the admin role; not to be kept beyond its callback. */
+export type AdminTransaction = AdminQueries;
+
 /** Connects when first needed; `close` it. */
-export class AdminConnection {
+export class AdminConnection implements AdminQueries {
   readonly #config: DatabaseConfig;
   readonly #pools = new Map<string, pg.Pool>();
   /** Pools that were given up, until those who use them are done. */
@@ -62,11 +65,26 @@ export class AdminConnection {
       // one (CVE-2018-1058) and run with the admin's rights.
       await client.query(begin);
       const result = await work({
-        query: async <R extends Row>(text: string, values: readonly unknown[] = [], name = "") =>
-          (await client.query<R>({ text, values: [...values], ...(name !== "" && { name }) })).rows,
+        query: async (...question) => (await client.query(toQuery(...question))).rows,
       });
       await client.query("COMMIT");
       return result;
+    });
+  }
+
+  /**
+   * One query in a transaction of its own, in a single round trip.
+   * @throws as {@link transaction}
+   */
+  async query<R extends Row>(...question: Question): Promise<readonly R[]> {
+    return await this.#withClient(this.#config.database, async (client) => {
+      // SECURITY: sent together, and still one after the other: where the first is refused, the rest is refused with it.
+      const [, { rows }] = await Promise.all([
+        client.query(begin),
+        client.query<R>(toQuery(...question)),
+        client.query("COMMIT"),
+      ]);
+      return rows;
     });
   }
 
@@ -154,6 +172,7 @@ export class AdminConnection {
       idleTimeoutMillis: adminLimits.idleMs,
       max: adminLimits.connections,
       keepAlive: true,
+      pipeline: true,
       stream: dial,
       Client: guardedClient(tls.mode === "disable" ? [] : allowedLogins),
     });
@@ -180,6 +199,12 @@ export class AdminConnection {
           detail,
         });
   }
+}
+
+type Question = Parameters<AdminQueries["query"]>;
+
+function toQuery(...[text, values = [], name]: Question): pg.QueryConfig {
+  return { text, values: [...values], ...(name !== undefined && { name }) };
 }
 
 /** With a deadline of its own, which pg knows and its types do not. */

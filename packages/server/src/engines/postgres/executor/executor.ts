@@ -63,9 +63,7 @@ export class PostgresExecutor implements Executor {
 
   async assertSafe(user: UserRef): Promise<void> {
     const profile = this.#profile(user.profile);
-    await this.#connection.transaction((transaction) =>
-      refuseForbidden(transaction, user.name, profile),
-    );
+    await refuseForbidden(this.#connection, user.name, profile);
   }
 
   lock(user: UserRef): Promise<StepResult> {
@@ -112,7 +110,7 @@ export class PostgresExecutor implements Executor {
 
   async waysToLeaveTraces(): Promise<Readonly<Record<string, readonly string[]>>> {
     const profiles = [...this.#database.profiles.values()];
-    return await this.#connection.transaction((transaction) => findWays(transaction, profiles));
+    return await findWays(this.#connection, profiles);
   }
 
   users(installation: string): Promise<readonly RoleRow[]> {

@@ -34,9 +34,7 @@ export async function restoreGroup(
   group: string,
   home: string,
 ): Promise<StepResult> {
-  const changes = await connection.transaction((transaction) =>
-    transaction.query<ChangeRow>(changesSql, [group]),
-  );
+  const changes = await connection.query<ChangeRow>(changesSql, [group]);
   const results: StepResult[] = [];
   for (const { kind, database } of changes) {
     const isSettings = kind === "settings";

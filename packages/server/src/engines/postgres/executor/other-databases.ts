@@ -48,9 +48,7 @@ export async function inspectOtherDatabases(
   database: DatabaseConfig,
 ): Promise<readonly Problem[]> {
   const roles = [markerRole, ...Array.from(database.profiles.values(), ({ group }) => group)];
-  const others = await connection.transaction((transaction) =>
-    transaction.query<DatabaseRow>(reachableSql, [roles]),
-  );
+  const others = await connection.query<DatabaseRow>(reachableSql, [roles]);
   const problems: Problem[] = [];
   for (const { name, connectable } of others.slice(0, otherDatabasesLimits.databases)) {
     const missing = connectable ? await findMissing(connection, name, roles) : undefined;

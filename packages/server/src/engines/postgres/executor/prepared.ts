@@ -114,14 +114,12 @@ async function findHolder(connection: AdminConnection, user: UserRef): Promise<r
 
 /** Numbers of the prepared transaction that a process waits for. */
 async function findWaitedFor(connection: AdminConnection, pid: number): Promise<readonly string[]> {
-  const rows = await connection.transaction((transaction) =>
-    transaction.query<{ xid: string }>(
-      `WITH locks AS (${locksSql})
+  const rows = await connection.query<{ xid: string }>(
+    `WITH locks AS (${locksSql})
        SELECT DISTINCT l.xid FROM pg_catalog.pg_locks w
        JOIN locks l ON l.locktype = 'transactionid' AND l.transactionid = w.transactionid
        WHERE w.pid = $1 AND w.locktype = 'transactionid' AND NOT w.granted`,
-      [pid],
-    ),
+    [pid],
   );
   return rows.map(({ xid }) => xid);
 }

@@ -5,7 +5,7 @@ import pg from "pg";
 import type { ProfileConfig } from "../../../config/config.ts";
 import type { NewUser, StepResult, UserRef } from "../../../credentials/executor.ts";
 import { userNamePattern } from "../../../credentials/names.ts";
-import type { AdminConnection, AdminTransaction, Row } from "../admin-connection.ts";
+import type { AdminConnection, AdminQueries, AdminTransaction, Row } from "../admin-connection.ts";
 import { markerRole, membershipOptionsSince } from "../group-roles.ts";
 import { quoteLiteral, quoteName, quoteNames } from "../quote.ts";
 import { attempt } from "./attempt.ts";
@@ -18,10 +18,10 @@ export interface RoleRow extends Row {
 
 /** The role of a user, by its name, which is never used twice. */
 export async function findRole(
-  transaction: AdminTransaction,
+  queries: AdminQueries,
   user: Pick<UserRef, "name">,
 ): Promise<RoleRow | undefined> {
-  const [row] = await transaction.query<RoleRow>(
+  const [row] = await queries.query<RoleRow>(
     "SELECT rolname AS name, oid::int8::float8 AS oid FROM pg_catalog.pg_roles WHERE rolname = $1",
     [user.name],
   );
@@ -228,11 +228,9 @@ export async function listUsers(
   connection: AdminConnection,
   installation: string,
 ): Promise<readonly RoleRow[]> {
-  return await connection.transaction((transaction) =>
-    transaction.query<RoleRow>(
-      `SELECT rolname AS name, oid::int8::float8 AS oid FROM pg_catalog.pg_roles
+  return await connection.query<RoleRow>(
+    `SELECT rolname AS name, oid::int8::float8 AS oid FROM pg_catalog.pg_roles
        WHERE rolname::text COLLATE pg_catalog."C" ~ $1 ORDER BY rolname`,
-      [userNamePattern(installation)],
-    ),
+    [userNamePattern(installation)],
   );
 }

@@ -2,7 +2,7 @@
 
 import { JitdbError } from "@jitdb/shared/errors";
 import type { ProfileConfig } from "../../../config/config.ts";
-import type { AdminTransaction, Row } from "../admin-connection.ts";
+import type { AdminQueries, Row } from "../admin-connection.ts";
 import { keeperRole } from "../group-roles.ts";
 
 interface ClosureRow extends Row {
@@ -36,11 +36,11 @@ ORDER BY r.rolname`;
  * @param allowed attributes and predefined roles that the configuration names
  */
 export async function findForbidden(
-  transaction: AdminTransaction,
+  queries: AdminQueries,
   role: string,
   allowed: readonly string[],
 ): Promise<readonly string[]> {
-  const rows = await transaction.query<ClosureRow>(closureSql, [role, keeperRole], "closure");
+  const rows = await queries.query<ClosureRow>(closureSql, [role, keeperRole], "closure");
   return rows.flatMap(({ name, attributes }) =>
     attributes
       .filter((attribute) => !allowed.includes(attribute))
@@ -50,11 +50,11 @@ export async function findForbidden(
 
 /** @throws JitdbError `database.unsafe_profile` */
 export async function refuseForbidden(
-  transaction: AdminTransaction,
+  queries: AdminQueries,
   role: string,
   profile: ProfileConfig,
 ): Promise<void> {
-  const forbidden = await findForbidden(transaction, role, profile.allowPrivileges);
+  const forbidden = await findForbidden(queries, role, profile.allowPrivileges);
   if (forbidden.length > 0) {
     throw new JitdbError(
       "database.unsafe_profile",

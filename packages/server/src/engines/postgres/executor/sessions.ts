@@ -8,7 +8,7 @@ import type {
   UserRef,
 } from "../../../credentials/executor.ts";
 import { userNamePattern } from "../../../credentials/names.ts";
-import type { AdminConnection, AdminTransaction, Row } from "../admin-connection.ts";
+import type { AdminConnection, AdminQueries, Row } from "../admin-connection.ts";
 import { findRole } from "./roles.ts";
 
 /** Milliseconds. */
@@ -19,11 +19,8 @@ const terminateLimits = {
 } as const;
 
 /** The number of a user's role: that of the ledger, else that of the role which bears its name. */
-export async function findOid(
-  transaction: AdminTransaction,
-  user: UserRef,
-): Promise<number | undefined> {
-  return user.oid ?? (await findRole(transaction, user))?.oid;
+export async function findOid(queries: AdminQueries, user: UserRef): Promise<number | undefined> {
+  return user.oid ?? (await findRole(queries, user))?.oid;
 }
 
 /** Ends every session of the user and waits until they are gone. */
@@ -32,7 +29,7 @@ export async function terminateSessions(
   database: string,
   user: UserRef,
 ): Promise<TerminateResult> {
-  const oid = await connection.transaction((transaction) => findOid(transaction, user));
+  const oid = await findOid(connection, user);
   if (oid === undefined) {
     return { did: [], obstacles: [], terminated: 0 };
   }
@@ -53,12 +50,10 @@ export async function terminateSessions(
 }
 
 async function terminateOnce(connection: AdminConnection, oid: number): Promise<number[]> {
-  const rows = await connection.transaction((transaction) =>
-    transaction.query<{ pid: number }>(
-      `SELECT pid, pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+  const rows = await connection.query<{ pid: number }>(
+    `SELECT pid, pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
        WHERE usesysid = $1::int8::oid AND pid <> pg_catalog.pg_backend_pid()`,
-      [oid],
-    ),
+    [oid],
   );
   return rows.map(({ pid }) => pid);
 }
@@ -89,12 +84,10 @@ export async function listBackends(
   connection: AdminConnection,
   installation: string,
 ): Promise<readonly BackendRef[]> {
-  const rows = await connection.transaction((transaction) =>
-    transaction.query<BackendRow>(
-      `SELECT ${backendColumns} FROM pg_catalog.pg_stat_activity a
+  const rows = await connection.query<BackendRow>(
+    `SELECT ${backendColumns} FROM pg_catalog.pg_stat_activity a
        WHERE a.usename::text COLLATE pg_catalog."C" ~ $1 AND a.leader_pid IS NULL`,
-      [userNamePattern(installation)],
-    ),
+    [userNamePattern(installation)],
   );
   return rows.map(toBackend);
 }
@@ -104,15 +97,13 @@ export async function terminateBackends(
   connection: AdminConnection,
   backends: readonly BackendRef[],
 ): Promise<readonly BackendRef[]> {
-  const rows = await connection.transaction((transaction) =>
-    // In the result list: in a condition it might run before the join, on everybody.
-    transaction.query<BackendRow & { ended: boolean }>(
-      `SELECT ${backendColumns}, pg_catalog.pg_terminate_backend(a.pid) AS ended
+  // In the result list: in a condition it might run before the join, on everybody.
+  const rows = await connection.query<BackendRow & { ended: boolean }>(
+    `SELECT ${backendColumns}, pg_catalog.pg_terminate_backend(a.pid) AS ended
        FROM pg_catalog.pg_stat_activity a
        JOIN ROWS FROM (pg_catalog.unnest($1::int4[]), pg_catalog.unnest($2::text[])) AS w (pid, started_at)
          ON a.pid = w.pid AND ${startedAt} = w.started_at`,
-      [backends.map(({ pid }) => pid), backends.map((backend) => backend.startedAt)],
-    ),
+    [backends.map(({ pid }) => pid), backends.map((backend) => backend.startedAt)],
   );
   return rows.filter(({ ended }) => ended).map(toBackend);
 }

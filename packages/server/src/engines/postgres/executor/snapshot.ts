@@ -86,13 +86,11 @@ async function takeSnapshot(
 ): Promise<FoundSnapshot> {
   const gaps: string[] = [];
   const [around] = await refusable(gaps, "roles and databases of the cluster", () =>
-    connection.transaction((transaction) =>
-      transaction.query<Surroundings>(surroundingsSql, [
-        ofRoles,
-        withMemberships,
-        snapshotLimits.databases + 1,
-      ]),
-    ),
+    connection.query<Surroundings>(surroundingsSql, [
+      ofRoles,
+      withMemberships,
+      snapshotLimits.databases + 1,
+    ]),
   );
   const roles = around?.roles ?? ofRoles;
   const others = around?.databases ?? [];

@@ -31,9 +31,7 @@ export async function verifyGone(
   user: UserRef,
 ): Promise<StepResult> {
   // No role has the number 0.
-  const rows = await connection.transaction((transaction) =>
-    transaction.query<RestRow>(restSql, [user.name, user.oid ?? 0]),
-  );
+  const rows = await connection.query<RestRow>(restSql, [user.name, user.oid ?? 0]);
   return { did: [], obstacles: rows.map((row) => toObstacle(row, database, user.name)) };
 }
 

@@ -3,7 +3,7 @@
 // are compared at each end, but make no profile one that leaves traces.
 
 import type { ProfileConfig } from "../../../config/config.ts";
-import type { AdminTransaction, Row } from "../admin-connection.ts";
+import type { AdminQueries, Row } from "../admin-connection.ts";
 import { membershipOptionsSince } from "../group-roles.ts";
 
 interface WaysRow extends Row {
@@ -30,11 +30,11 @@ FROM pg_catalog.pg_roles g WHERE g.rolname = ANY ($1::text[])`;
 
 /** By profile: each completes "A grant …"; empty: it leaves nothing but data in other people's tables. */
 export async function findWays(
-  transaction: AdminTransaction,
+  queries: AdminQueries,
   profiles: readonly Pick<ProfileConfig, "name" | "group">[],
 ): Promise<Readonly<Record<string, readonly string[]>>> {
   const groups = profiles.map(({ group }) => group);
-  const rows = await transaction.query<WaysRow>(waysSql, [groups]);
+  const rows = await queries.query<WaysRow>(waysSql, [groups]);
   return Object.fromEntries(
     profiles.map(({ name, group }) => [name, waysOf(rows.find((row) => row.group === group))]),
   );

@@ -38,11 +38,9 @@ export class FunctionNames {
   async #find(statement: string, oid: number): Promise<void> {
     const connection = new AdminConnection(this.#options.database);
     try {
-      const [row] = await connection.transaction((transaction) =>
-        transaction.query<{ name: string }>(
-          "SELECT oid::pg_catalog.regprocedure::pg_catalog.text AS name FROM pg_catalog.pg_proc WHERE oid = $1",
-          [oid],
-        ),
+      const [row] = await connection.query<{ name: string }>(
+        "SELECT oid::pg_catalog.regprocedure::pg_catalog.text AS name FROM pg_catalog.pg_proc WHERE oid = $1",
+        [oid],
       );
       if (row !== undefined) {
         this.#options.named(statement, oid, row.name);
