@@ -143,11 +143,13 @@ function observe(): Prepared {
     masker: new Masker(Buffer.from("key")),
     settings: new Map(),
     subject,
-    append: () => {
-      appended += 1;
-      return appended;
+    journal: {
+      append: () => {
+        appended += 1;
+        return appended;
+      },
     },
-    now: () => 0,
+    clock: { now: () => 0 },
   });
   const question = encodeQuery(statement);
   const answer = Buffer.concat([

@@ -173,7 +173,6 @@ describe("the end of a session", () => {
       "revoked",
       endedError({
         database_name: "prod-orders",
-        state: "ended",
         end: "revoked",
         end_reason: "enough",
       }),

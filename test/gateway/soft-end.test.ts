@@ -216,7 +216,6 @@ describe("the soft end of a session", () => {
     await warning();
     const error = endedError({
       database_name: "prod-orders",
-      state: "ended",
       end: "expired",
       end_reason: "The time is over.",
     });

@@ -8,7 +8,11 @@ import type { Journal } from "../../../packages/server/src/audit/journal.ts";
 import type { AuditEvent } from "../../../packages/server/src/audit/record.ts";
 import { Masker } from "../../../packages/server/src/audit/statements/masker.ts";
 import type { DatabaseConfig } from "../../../packages/server/src/config/config.ts";
-import type { Session, SessionPorts } from "../../../packages/server/src/engines/engine.ts";
+import type {
+  Deadline,
+  Session,
+  SessionPorts,
+} from "../../../packages/server/src/engines/engine.ts";
 import { postgresEngine } from "../../../packages/server/src/engines/postgres/engine.ts";
 import { Turn } from "../../../packages/server/src/gateway/turn.ts";
 import { createLogger } from "../../../packages/server/src/logger.ts";
@@ -62,10 +66,18 @@ export class MemoryClient {
   }
 }
 
+interface FuzzedDeadline extends Deadline {
+  endsAt: number;
+}
+
 /** The deadline of a grant that does not end. */
-export function never(): { endsAt: number; drainedAt: number } {
+export function never(): FuzzedDeadline {
   const far = Date.now() + 1_000_000_000;
-  return { endsAt: far, drainedAt: far };
+  return {
+    ...{ endsAt: far, drainedAt: far },
+    expired: () => new JitdbError("grant.expired", "The grant is over."),
+    draining: () => ({ message: "The grant is over.", hint: "Finish." }),
+  };
 }
 
 const silent = createLogger({ write: () => undefined }, "json");
@@ -74,7 +86,7 @@ const silent = createLogger({ write: () => undefined }, "json");
 export class FuzzedGateway {
   journal = new MemoryJournal();
   /** Of the next session, and of the one that runs. */
-  deadline: { endsAt: number; drainedAt: number } = never();
+  deadline = never();
   readonly #sessions;
 
   constructor() {
@@ -107,8 +119,6 @@ export class FuzzedGateway {
       startup,
       subject: { session: "ses_1" },
       deadline: this.deadline,
-      expired: () => new JitdbError("grant.expired", "The grant is over."),
-      draining: () => ({ message: "The grant is over.", hint: "Finish." }),
       client,
       signal: AbortSignal.timeout(deadlineMs),
     });

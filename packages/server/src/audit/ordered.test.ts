@@ -47,3 +47,12 @@ it.each([
 ])("%s is written as canonical JSON says", (_name, of, record) => {
   expect(record.line(place)).toBe(canonicalJson({ ...of, ...record, ...place }));
 });
+
+it("what one grant's sessions share is no other's: each field that differs is in the line", () => {
+  const fields = { ...subject, breakGlass: undefined };
+  const others = Object.keys(fields).map((name) => ({ ...fields, [name]: "another" }));
+  for (const other of [fields, ...others, fields] as (typeof subject)[]) {
+    const record = new StatementOutcome(new SessionTexts(other), "ses_1.1", "ok", passed, {});
+    expect(record.line(place)).toBe(canonicalJson({ ...other, ...record, ...place }));
+  }
+});

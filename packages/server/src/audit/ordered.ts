@@ -19,25 +19,50 @@ export abstract class OrderedRecord {
   abstract line(place: Place): string;
 }
 
-/** What all statements of one session say alike: the texts between the fields that differ. Each begins where its field's place is. */
-export class SessionTexts {
-  readonly subject: Subject;
+/** What all statements of a grant say alike, from one place: the texts between the fields that differ. Each begins where its field's place is. */
+class GrantTexts {
   readonly address: string;
   readonly breakGlass: string;
   readonly databaseAndDevice: string;
   readonly grant: string;
   readonly person: string;
-  readonly session: string;
 
-  constructor(subject: Subject) {
-    const { address, breakGlass, database, device, grant, person, session } = subject;
-    this.subject = subject;
+  constructor({ address, breakGlass, database, device, grant, person }: Subject) {
     this.address = address === undefined ? "{" : `{"address":${jsonText(address)},`;
     this.breakGlass = field("breakGlass", breakGlass);
     this.databaseAndDevice = field("database", database) + field("device", device);
     this.grant = field("grant", grant);
     this.person = field("person", person);
-    this.session = field("session", session);
+  }
+}
+
+/** A grant has many sessions, most of them idle, and the texts take 500 bytes. What is forgotten is made again. */
+const grantTexts = new Map<string, GrantTexts>();
+const maxGrantTexts = 1000;
+
+function grantTextsOf(subject: Subject): GrantTexts {
+  const { address, breakGlass, database, device, grant, person } = subject;
+  const key = JSON.stringify([address, breakGlass, database, device, grant, person]);
+  const known = grantTexts.get(key);
+  if (known !== undefined) {
+    return known;
+  }
+  if (grantTexts.size >= maxGrantTexts) {
+    grantTexts.clear();
+  }
+  const texts = new GrantTexts(subject);
+  grantTexts.set(key, texts);
+  return texts;
+}
+
+/** What all statements of one session say alike. */
+export class SessionTexts {
+  readonly ofGrant: GrantTexts;
+  readonly session: string;
+
+  constructor(subject: Subject) {
+    this.ofGrant = grantTextsOf(subject);
+    this.session = field("session", subject.session);
   }
 }
 
@@ -67,7 +92,8 @@ export class QueryIntent extends OrderedRecord {
   }
 
   line({ at, prev, seq }: Place): string {
-    const { address, breakGlass, databaseAndDevice, grant, person, session } = this.#texts;
+    const { ofGrant, session } = this.#texts;
+    const { address, breakGlass, databaseAndDevice, grant, person } = ofGrant;
     return (
       `${address}"at":"${at}"${breakGlass}${databaseAndDevice},"encoding":${jsonText(this.encoding)}${grant}` +
       `,"kind":"statement.intent"${field("masked", this.masked)}${person},"prev":"${prev}","protocol":"query"` +
@@ -132,7 +158,8 @@ export class StatementOutcome extends OrderedRecord implements Passed {
   }
 
   line({ at, prev, seq }: Place): string {
-    const { address, breakGlass, databaseAndDevice, grant, person, session } = this.#texts;
+    const { ofGrant, session } = this.#texts;
+    const { address, breakGlass, databaseAndDevice, grant, person } = ofGrant;
     return (
       `${address}"at":"${at}"${field("bind", this.bind)}${breakGlass},"bytesIn":${this.bytesIn},"bytesOut":${this.bytesOut}` +
       `${databaseAndDevice},"durationMs":${this.durationMs}${field("endedBy", this.endedBy)}${grant}${field("index", this.index)}` +

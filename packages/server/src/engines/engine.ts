@@ -106,10 +106,6 @@ export interface SessionRequest extends LoginRequest {
   /** Stands in every record of the session. */
   readonly subject: Subject & { readonly session: string };
   readonly deadline: Deadline;
-  /** What the client is told when it is over. */
-  readonly expired: () => JitdbError;
-  /** What the client is told in the transaction that it may finish. */
-  readonly draining: () => Warning;
   readonly client: SessionClient;
 }
 
@@ -119,6 +115,10 @@ export interface Deadline {
   readonly endsAt: number;
   /** From this moment on nothing passes. The same as `endsAt` for a hard end. */
   readonly drainedAt: number;
+  /** What the client is told when it is over. */
+  expired(): JitdbError;
+  /** What the client is told in the transaction that it may finish. */
+  draining(): Warning;
 }
 
 export interface Warning {

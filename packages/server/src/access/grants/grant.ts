@@ -40,7 +40,7 @@ export function nextGrantState(grant: GrantLife, input: GrantInput): GrantState 
 
 /** How a grant ended, in words for whoever used it or wanted to. `by` is the name of who revoked it, where it is known. */
 export function endedError(
-  { database_name: database, end, end_reason: reason }: GrantLife,
+  { database_name: database, end, end_reason: reason }: Omit<GrantLife, "state">,
   by?: string | null,
 ): JitdbError {
   const again = `\`jitdb request ${database} --for 30m\``;

@@ -2,10 +2,10 @@
 
 import type { JitdbError } from "@jitdb/shared/errors";
 import type { DeviceId, GrantId, PersonId, SessionId } from "@jitdb/shared/ids";
-import type { Grant } from "../../access/authorize.ts";
 import type { SessionEnd } from "../../audit/record.ts";
-import type { Deadline, Session } from "../../engines/engine.ts";
+import type { Session } from "../../engines/engine.ts";
 import type { Caller } from "../../identity/caller.ts";
+import type { GrantDeadline } from "./grant-deadline.ts";
 
 /** A session as lists show it. */
 export interface LiveSession {
@@ -30,31 +30,6 @@ export interface Admission {
   /** Taken by break-glass: its records say so. */
   readonly breakGlass: boolean;
   readonly deadline: GrantDeadline;
-  readonly expired: () => JitdbError;
-}
-
-/** A session's own, since its grant may get more time while it lives. */
-export class GrantDeadline implements Deadline {
-  readonly #drainMs: number;
-  #endsAt: number;
-
-  constructor({ ends_at, drain_ms }: Pick<Grant, "ends_at" | "drain_ms">) {
-    this.#endsAt = ends_at;
-    this.#drainMs = drain_ms;
-  }
-
-  get endsAt(): number {
-    return this.#endsAt;
-  }
-
-  get drainedAt(): number {
-    return this.#endsAt + this.#drainMs;
-  }
-
-  /** Never earlier: what is taken away ends at once, by another way. */
-  extend(endsAt: number): void {
-    this.#endsAt = Math.max(this.#endsAt, endsAt);
-  }
 }
 
 const never = new AbortController().signal;
@@ -139,7 +114,7 @@ export class SessionPlace {
       return;
     }
     if (this.#session === undefined) {
-      this.#end?.abort(admission.expired());
+      this.#end?.abort(admission.deadline.expired());
     } else {
       this.#session.expire();
     }

@@ -1,13 +1,11 @@
 // One OPEN: from what the agent asks for to a session that relays, or to a refusal. Everything is decided anew (invariant 7).
 
 import { setTimeout as delay } from "node:timers/promises";
-import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError, toJitdbError } from "@jitdb/shared/errors";
 import { createSessionId, type GrantId } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
 import type { OpenMap, SpareMap } from "@jitdb/shared/tunnel/maps";
 import { authorizeOpen, type Grant } from "../../access/authorize.ts";
-import { endedError } from "../../access/grants/grant.ts";
 import type { SessionEnd, Subject } from "../../audit/record.ts";
 import type { DatabaseConfig } from "../../config/config.ts";
 import type {
@@ -23,13 +21,8 @@ import type { EphemeralUserState } from "../../store/tables.ts";
 import type { GatewayPorts } from "../gateway.ts";
 import type { GatewayLimits } from "../limits.ts";
 import type { StreamEnd } from "../tunnels/stream-end.ts";
-import {
-  type Admission,
-  GrantDeadline,
-  type LiveSession,
-  type LiveSessions,
-  SessionPlace,
-} from "./live-sessions.ts";
+import { GrantDeadline } from "./grant-deadline.ts";
+import { type LiveSession, type LiveSessions, SessionPlace } from "./live-sessions.ts";
 import type { SessionRows } from "./session-rows.ts";
 import type { Expectation, SpareSessions } from "./spare-sessions.ts";
 
@@ -138,13 +131,12 @@ export class SessionOpener {
     const { grant, database } = admitted;
     place.ended.throwIfAborted();
     this.#checkLimits(grant, database);
-    const expired = expiredError(grant);
-    const deadline = new GrantDeadline(grant);
+    const deadline = new GrantDeadline(database.name, grant);
     const breakGlass = grant.break_glass === 1;
-    const admission = { databaseName: database.name, breakGlass, deadline, expired };
+    const admission = { databaseName: database.name, breakGlass, deadline };
     place.admit(admission);
     const asking = { place, stream, open, claimed: stream.announcements.claim(open) };
-    const logIn = (user: GrantUser) => this.#logIn(asking, admitted, admission, user);
+    const logIn = (user: GrantUser) => this.#logIn(asking, admitted, deadline, user);
     const { user, session } = await this.#logInOrRenew(place, database, logIn);
     const event = {
       kind: "session.opened",
@@ -196,7 +188,7 @@ export class SessionOpener {
   async #logIn(
     asking: Asking,
     { database, sessions }: Admitted,
-    { deadline, expired }: Admission,
+    deadline: GrantDeadline,
     user: GrantUser,
   ): Promise<Session> {
     const { place, stream, claimed } = asking;
@@ -208,8 +200,6 @@ export class SessionOpener {
       greeted: claimed?.greeting,
       subject: subjectOf(place),
       deadline,
-      expired,
-      draining: () => drainWarning(database.name, deadline),
       client: stream,
       signal: AbortSignal.any([place.ended, stream.departed]),
     });
@@ -365,7 +355,7 @@ function toLive(
   const { personId, name, deviceId, address } = place.caller;
   return {
     id: place.id,
-    grantId: grant.id,
+    grantId: place.grantId,
     personId,
     person: name,
     deviceId,
@@ -376,18 +366,6 @@ function toLive(
     application: session.application,
     backendPid: session.backendPid,
     openedAt,
-  };
-}
-
-function expiredError(grant: Grant): () => JitdbError {
-  return () => endedError({ ...grant, end: "expired" });
-}
-
-function drainWarning(database: string, { endsAt, drainedAt }: Deadline): Warning {
-  const until = new Date(drainedAt).toISOString();
-  return {
-    message: `The time for ${database} is over: no new transaction begins, and this one has ${formatDuration(drainedAt - endsAt)} to finish.`,
-    hint: `Commit or roll back before ${until}. Ask again with \`jitdb request ${database} --for 30m\`.`,
   };
 }
 

@@ -85,7 +85,7 @@ function expectation(more: Partial<Expectation> = {}): Expectation {
     generation: 1,
     startup: Buffer.from("start"),
     announcements: agent,
-    deadline: { endsAt: 1_000_000, drainedAt: 1_000_000 },
+    deadline: { endsAt: 1_000_000 },
     ...more,
   };
 }

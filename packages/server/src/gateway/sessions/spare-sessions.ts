@@ -26,7 +26,7 @@ export interface Expectation {
   readonly startup: Uint8Array;
   /** Of the agent that it is expected to come from. */
   readonly announcements: Pick<Announcements, "announce" | "withdraw">;
-  readonly deadline: Deadline;
+  readonly deadline: Pick<Deadline, "endsAt">;
 }
 
 /** What a spare session is found by. */

@@ -76,11 +76,17 @@ interface BindFields {
   readonly bytes: number;
 }
 
+/** Told of each call of a function by its OID, so that somebody finds out its name. */
+export interface CalledFunctions {
+  /** @param statement id of the call's intent */
+  called(statement: string, oid: number): void;
+}
+
 export interface ClientSideOptions {
   readonly masker: Masker;
   /** As {@link TextLimits.keptBytes}; of a message's parameters all together. */
   readonly maxTextBytes: number | undefined;
-  readonly functionCalled: ((statement: string, oid: number) => void) | undefined;
+  readonly functions: CalledFunctions | undefined;
 }
 
 export class ClientSide {
@@ -102,20 +108,20 @@ export class ClientSide {
   readonly #records: SessionRecords;
   readonly #masker: Masker;
   readonly #limits: TextLimits;
-  readonly #functionCalled: ClientSideOptions["functionCalled"];
+  readonly #functions: CalledFunctions | undefined;
   readonly #collector = createCollector();
   #long: Long | undefined;
 
   constructor(
     conversation: Conversation,
     records: SessionRecords,
-    { masker, maxTextBytes: keptBytes = textLimits.keptBytes, functionCalled }: ClientSideOptions,
+    { masker, maxTextBytes: keptBytes = textLimits.keptBytes, functions }: ClientSideOptions,
   ) {
     this.#conversation = conversation;
     this.#records = records;
     this.#masker = masker;
     this.#limits = { ...textLimits, keptBytes };
-    this.#functionCalled = functionCalled;
+    this.#functions = functions;
   }
 
   /** @throws JitdbError `postgres.protocol`, `postgres.too_large`, `limit.reached`: the message must not be forwarded */
@@ -353,7 +359,7 @@ export class ClientSide {
       parameters,
       encoding: this.#conversation.syntax.encoding,
     });
-    this.#functionCalled?.(statement, oid);
+    this.#functions?.called(statement, oid);
     this.#run("function", statement, "", false);
   }
 

@@ -91,7 +91,11 @@ export class ExpectedReplies {
     }
     this.#entries[this.#head] = undefined;
     this.#head += 1;
-    if (this.#head > 1000 && this.#head * 2 > this.#entries.length) {
+    if (this.#head === this.#entries.length) {
+      // Nothing is owed: an idle session keeps no room for what it has asked.
+      this.#entries.length = 0;
+      this.#head = 0;
+    } else if (this.#head > 1000 && this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head);
       this.#head = 0;
     }

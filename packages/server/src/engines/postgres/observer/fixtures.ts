@@ -102,8 +102,8 @@ export class ObservedSession {
     this.#chunkBytes = chunkBytes;
     this.observer = new Observer({
       subject: { session: "ses_1", person: "alice" },
-      append: (event) => this.records.push(asWritten(event)),
-      now: () => this.#now++,
+      journal: { append: (event) => this.records.push(asWritten(event)) },
+      clock: { now: () => this.#now++ },
       masker: new Masker(Buffer.from("key")),
       settings: new Map(Object.entries({ client_encoding: "UTF8", ...settings })),
       maxTextBytes: 1024 * 1024,

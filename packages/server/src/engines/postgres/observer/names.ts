@@ -31,8 +31,9 @@ export class Names<Value> {
   readonly #what: string;
   readonly #maxNames: number;
   readonly #maxMeanings: number;
-  readonly #confirmed = new Map<string, Entry<Value>>();
-  readonly #pending = new Map<string, Entry<Value>[]>();
+  /** Made when needed: most sessions never prepare anything, and an empty map takes 150 bytes. */
+  #confirmed: Map<string, Entry<Value>> = none;
+  #pending: Map<string, Entry<Value>[]> = none;
   #asked = 0;
   #ran = 0;
   #done = 0;
@@ -66,7 +67,7 @@ export class Names<Value> {
     const entries = this.#pending.get(name);
     const entry = { value, run, asked: this.#asked, ran: this.#ran, done: this.#done };
     if (entries === undefined) {
-      this.#pending.set(name, [entry]);
+      this.#pending = owned(this.#pending).set(name, [entry]);
     } else {
       entries.push(entry);
     }
@@ -80,7 +81,7 @@ export class Names<Value> {
       this.#pending.delete(name);
     }
     if (entry !== undefined && isDone) {
-      this.#confirmed.set(name, { ...entry, done: this.#done });
+      this.#confirmed = owned(this.#confirmed).set(name, { ...entry, done: this.#done });
     }
   }
 
@@ -167,6 +168,13 @@ export class Names<Value> {
       isOld: entries.some(({ ran }) => ran !== this.#ran),
     };
   }
+}
+
+/** Of all sessions that have nothing; nothing is ever put into it. */
+const none = new Map<string, never>();
+
+function owned<Value>(map: Map<string, Value>): Map<string, Value> {
+  return map === none ? new Map() : map;
 }
 
 /** SQL can't name the unnamed one, so that it can't change it. */

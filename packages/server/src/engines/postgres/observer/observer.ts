@@ -5,7 +5,7 @@
 import type { Segment } from "@jitdb/shared/postgres/decoder";
 import type { SessionEnd } from "../../../audit/record.ts";
 import type { Masker } from "../../../audit/statements/masker.ts";
-import { ClientSide } from "./client-side.ts";
+import { type CalledFunctions, ClientSide } from "./client-side.ts";
 import { Conversation, observerLimits } from "./conversation.ts";
 import { isRunning } from "./expected.ts";
 import { SessionRecords, type SessionRecordsOptions } from "./records.ts";
@@ -15,8 +15,7 @@ export interface ObserverOptions extends SessionRecordsOptions {
   readonly masker: Masker;
   /** Settings that the server told during the login (ParameterStatus). */
   readonly settings: ReadonlyMap<string, string>;
-  /** Told of each call by OID, so that somebody finds out its name. */
-  readonly functionCalled?: ((statement: string, oid: number) => void) | undefined;
+  readonly functions?: CalledFunctions | undefined;
   /** Bytes of a text, or of all parameters of a message, that are kept; the rest is counted and hashed. */
   readonly maxTextBytes?: number | undefined;
 }
@@ -32,7 +31,7 @@ export class Observer {
   readonly #client: ClientSide;
   readonly #server: ServerSide;
 
-  constructor({ masker, settings, maxTextBytes, functionCalled, ...options }: ObserverOptions) {
+  constructor({ masker, settings, maxTextBytes, functions, ...options }: ObserverOptions) {
     const syntax = {
       encoding: settings.get("client_encoding") ?? "UTF8",
       standardStrings: settings.get("standard_conforming_strings") !== "off",
@@ -42,7 +41,7 @@ export class Observer {
     this.#client = new ClientSide(this.#conversation, this.#records, {
       masker,
       maxTextBytes,
-      functionCalled,
+      functions,
     });
     this.#server = new ServerSide(this.#conversation, this.#records);
   }

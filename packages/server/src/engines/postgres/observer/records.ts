@@ -1,5 +1,6 @@
 // Writes a session's statement records: who they are about, their ids, and outcomes with the transaction's state.
 
+import type { Clock } from "@jitdb/shared/ids";
 import type { TransactionState } from "@jitdb/shared/postgres/backend";
 import {
   type OutcomeDetails,
@@ -21,31 +22,31 @@ type Preparation = EventOf<"statement.parse"> | EventOf<"statement.bind">;
 
 export interface SessionRecordsOptions {
   readonly subject: Subject & { readonly session: string };
-  readonly append: (event: AuditEvent) => void;
-  /** Milliseconds of any clock, for durations. */
-  readonly now: () => number;
+  readonly journal: { append(event: AuditEvent): void };
+  /** Any clock, for durations. */
+  readonly clock: Clock;
 }
 
 export class SessionRecords {
   readonly subject: Subject & { readonly session: string };
   readonly #texts: SessionTexts;
-  readonly #append: (event: AuditEvent) => void;
-  readonly #now: () => number;
+  readonly #journal: SessionRecordsOptions["journal"];
+  readonly #clock: Clock;
   #ids = 0;
   /** The newest outcome waits for the next message: if that is ReadyForQuery, it tells the transaction's state. */
   #held: StatementOutcome | undefined;
   /** Records of a Parse and a Bind that an Execute right behind them may say all of. */
   #preparations: Preparation[] = [];
 
-  constructor({ subject, append, now }: SessionRecordsOptions) {
+  constructor({ subject, journal, clock }: SessionRecordsOptions) {
     this.subject = subject;
     this.#texts = new SessionTexts(subject);
-    this.#append = append;
-    this.#now = now;
+    this.#journal = journal;
+    this.#clock = clock;
   }
 
   now(): number {
-    return this.#now();
+    return this.#clock.now();
   }
 
   createId(): string {
@@ -110,13 +111,13 @@ export class SessionRecords {
   /** Appends what `prepare` was given: nothing of it may be forwarded before. */
   appendPreparations(): void {
     for (const event of this.#preparations.splice(0)) {
-      this.#append(event);
+      this.#journal.append(event);
     }
   }
 
   /** The outcome of what runs; counts from here on for its next result. */
   settle(running: Running, result: StatementResult, details: OutcomeDetails = {}): void {
-    const now = this.#now();
+    const now = this.#clock.now();
     const { statement, bytesIn, bytesOut } = running;
     const passed = { bytesIn, bytesOut, durationMs: round(now - running.startedAt) };
     const outcome = new StatementOutcome(this.#texts, statement, result, passed, {
@@ -152,7 +153,7 @@ export class SessionRecords {
     if (this.#preparations.length > 0) {
       this.appendPreparations();
     }
-    this.#append(event);
+    this.#journal.append(event);
   }
 
   #hold(outcome: StatementOutcome): void {

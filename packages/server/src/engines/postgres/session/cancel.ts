@@ -11,23 +11,29 @@ import { connectToServer, unreachable } from "./connection.ts";
 
 const deadlineMs = 5000;
 
-/**
- * What a client is told for its cancel requests: the server's true process id, which programs ask the server about, and
- * a secret of ours, as long as the server's. SECURITY: it works through the gateway, inside its grant, and nowhere else
- * (invariant 16).
- */
+/** What names a session in cancel requests. Kept for as long as the session, so it keeps text: an array of bytes takes 200 more. */
 export class CancelKey {
-  readonly data: BackendKeyData;
+  readonly #processId: number;
+  /** A character a byte. */
+  readonly #secret: string;
 
-  /** @param data as a client was told it */
+  /** @param data is not kept */
   constructor({ processId, secret }: BackendKeyData) {
-    // Not a view into what it was read from, which would stay as long as the session.
-    this.data = { processId, secret: new Uint8Array(secret) };
+    this.#processId = processId;
+    this.#secret = Buffer.from(secret).toString("latin1");
   }
 
-  /** @param key the server's */
+  /**
+   * What a client is told: the server's true process id, which programs ask the server about, and a secret of ours, as long as the
+   * server's. SECURITY: it works through the gateway, inside its grant, and nowhere else (invariant 16).
+   * @param key the server's
+   */
   static create({ processId, secret }: BackendKeyData, random: Random): CancelKey {
     return new CancelKey({ processId, secret: random.bytes(secret.length) });
+  }
+
+  get data(): BackendKeyData {
+    return { processId: this.#processId, secret: Buffer.from(this.#secret, "latin1") };
   }
 
   /**

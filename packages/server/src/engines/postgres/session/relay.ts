@@ -3,7 +3,6 @@
 
 import type { Socket } from "node:net";
 import { type JitdbError, toJitdbError } from "@jitdb/shared/errors";
-import type { BackendKeyData } from "@jitdb/shared/postgres/backend";
 import { MessageWalker } from "@jitdb/shared/postgres/decoder";
 import { bulkMessages } from "@jitdb/shared/postgres/messages";
 import { encodeEnd, encodeWarning } from "@jitdb/shared/postgres/native-error";
@@ -19,7 +18,7 @@ import type {
   Warning,
 } from "../../engine.ts";
 import type { Observer } from "../observer/observer.ts";
-import { type CancelKey, cancelBackend } from "./cancel.ts";
+import { CancelKey, cancelBackend } from "./cancel.ts";
 import { type Connection, cut, sayGoodbye } from "./connection.ts";
 import type { Greeting } from "./greeting.ts";
 import { Intake } from "./intake.ts";
@@ -37,10 +36,7 @@ const nothing = new Uint8Array(0);
 const memory = new RecycledMemory();
 
 /** What a relay needs of the request that it answers. The rest, of the login, goes: sessions are idle for hours. */
-type RelayRequest = Pick<
-  SessionRequest,
-  "client" | "database" | "deadline" | "draining" | "expired" | "subject"
->;
+type RelayRequest = Pick<SessionRequest, "client" | "database" | "deadline" | "subject">;
 
 export interface RelayOptions {
   readonly request: RelayRequest;
@@ -65,7 +61,8 @@ export class Relay implements Session, Forwarder {
   readonly #observer: Observer;
   readonly #connection: Connection;
   readonly #socket: Socket;
-  readonly #key: BackendKeyData;
+  /** The server's, and the one that the client knows. */
+  readonly #key: CancelKey;
   readonly #clientKey: CancelKey;
   /** What the client is told first, and what the server said behind it; empty once it has started. */
   #greeting: Uint8Array;
@@ -87,15 +84,15 @@ export class Relay implements Session, Forwarder {
   #end: { readonly end: SessionEnd; readonly reason?: string | undefined } | undefined;
 
   constructor({ request, ports, login, greeting, observer, parameters }: RelayOptions) {
-    const { client, database, deadline, draining, expired, subject } = request;
-    this.#request = { database, deadline, draining, expired, subject };
+    const { client, database, deadline, subject } = request;
+    this.#request = { database, deadline, subject };
     this.#ports = ports;
     this.#client = client;
     this.#observer = observer;
     this.#intake = new Intake(observer, this.#owed, memory);
     this.#connection = login.connection;
     this.#socket = login.connection.socket;
-    this.#key = login.key;
+    this.#key = new CancelKey(login.key);
     this.#clientKey = greeting.key;
     this.#greeting = greeting.bytes;
     this.#rest = login.rest;
@@ -224,7 +221,7 @@ export class Relay implements Session, Forwarder {
 
   async cancel(): Promise<void> {
     if (this.#end === undefined) {
-      await cancelBackend(this.#request.database, this.#key);
+      await cancelBackend(this.#request.database, this.#key.data);
     }
   }
 
@@ -279,7 +276,7 @@ export class Relay implements Session, Forwarder {
     }
     this.#isDraining = true;
     this.#intake.passOneByOne();
-    const { deadline, subject, draining } = this.#request;
+    const { deadline, subject } = this.#request;
     const until = new Date(deadline.drainedAt).toISOString();
     try {
       this.#ports.journal.append({ kind: "session.draining", ...subject, until });
@@ -287,14 +284,14 @@ export class Relay implements Session, Forwarder {
     } catch (error) {
       this.#warn(error, "a session that goes on behind its end is not on record yet");
     }
-    this.notify(draining());
+    this.notify(deadline.draining());
     return true;
   }
 
   /** Behind each answer: the end, if the transaction is over, else the next unit of it. */
   #goOnDraining(): void {
     if (this.#owed.isAtRest) {
-      this.end("drained", this.#request.expired());
+      this.end("drained", this.#request.deadline.expired());
       return;
     }
     this.#pass(() => this.#intake.goOn());
@@ -328,7 +325,7 @@ export class Relay implements Session, Forwarder {
     const { endsAt, drainedAt } = this.#request.deadline;
     const now = this.#ports.clock.now();
     if (this.#end === undefined && now >= endsAt && (now >= drainedAt || !this.#drain())) {
-      this.end("expired", this.#request.expired());
+      this.end("expired", this.#request.deadline.expired());
     }
     return this.#end !== undefined;
   }
@@ -379,7 +376,7 @@ export class Relay implements Session, Forwarder {
     }
     cut(this.#connection);
     // A backend does not look whether its client is there while it works.
-    cancelBackend(this.#request.database, this.#key).catch((error: unknown) =>
+    cancelBackend(this.#request.database, this.#key.data).catch((error: unknown) =>
       this.#warn(error, "what an ended session ran was not cancelled"),
     );
   }

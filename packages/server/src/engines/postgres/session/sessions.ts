@@ -52,28 +52,12 @@ export class PostgresSessions implements Sessions {
     const parameters = Object.fromEntries(
       settings.map(({ name, value }) => [name, decodeText(value)]),
     );
-    const { journal, turn, masker, maxTextBytes, clock, log } = this.#ports;
+    const { journal, masker, maxTextBytes, clock } = this.#ports;
     const { subject } = request;
-    const names = new FunctionNames({
-      database,
-      named: (statement, oid, name) => {
-        journal.append({ kind: "statement.function", ...subject, statement, function: oid, name });
-        turn.flush();
-      },
-      onError: (error) =>
-        log.warn(
-          { err: error, session: subject.session },
-          "a called function has no name on record",
-        ),
-    });
+    const functions = new FunctionNames(this.#ports, database, subject);
     const observer = new Observer({
-      masker,
-      maxTextBytes,
-      functionCalled: (statement, oid) => names.called(statement, oid),
+      ...{ subject, journal, clock, masker, maxTextBytes, functions },
       settings: login.parameters,
-      subject,
-      append: (event) => journal.append(event),
-      now: () => clock.now(),
     });
     return new Relay({ request, ports: this.#ports, login, greeting, observer, parameters });
   }

@@ -16,7 +16,8 @@ export class PostgresSpareLogin implements SpareLogin {
     const { socket } = connection;
     this.#login = login;
     this.backendPid = login.key.processId;
-    this.greeting = greeting;
+    // Of its own size: a small Buffer keeps the 64 KB alive that it was cut from.
+    this.greeting = new Uint8Array(greeting);
     this.closed = new Promise((resolve) => {
       this.#leave = resolve;
     });
