@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { canonicalJson } from "./journal/canonical.ts";
 import { QueryIntent, SessionTexts, StatementOutcome } from "./ordered.ts";
+import type { Subject } from "./record.ts";
 
 const subject = {
   person: "alice",
@@ -49,10 +50,11 @@ it.each([
 });
 
 it("what one grant's sessions share is no other's: each field that differs is in the line", () => {
-  const fields = { ...subject, breakGlass: undefined };
-  const others = Object.keys(fields).map((name) => ({ ...fields, [name]: "another" }));
-  for (const other of [fields, ...others, fields] as (typeof subject)[]) {
-    const record = new StatementOutcome(new SessionTexts(other), "ses_1.1", "ok", passed, {});
+  const others: Subject[] = (
+    ["person", "device", "database", "grant", "session", "address"] as const
+  ).map((name) => ({ ...subject, [name]: "another" }));
+  for (const other of [subject, ...others, { ...subject, breakGlass: undefined }, subject]) {
+    const record = new StatementOutcome(new SessionTexts(other), "ses_1.1", "unknown", passed, {});
     expect(record.line(place)).toBe(canonicalJson({ ...other, ...record, ...place }));
   }
 });

@@ -1,5 +1,6 @@
 // A client's request to cancel: looked up among the sessions of its own grant, and nowhere else (invariant 16).
 
+import { setTimeout as delay } from "node:timers/promises";
 import { toJitdbError } from "@jitdb/shared/errors";
 import { createSessionId, type GrantId } from "@jitdb/shared/ids";
 import type { OpenMap } from "@jitdb/shared/tunnel/maps";
@@ -7,6 +8,12 @@ import type { Caller } from "../../identity/caller.ts";
 import type { StreamEnd } from "../tunnels/stream-end.ts";
 import type { SessionPlace } from "./live-sessions.ts";
 import type { OpenerPorts, SessionOpener } from "./open-session.ts";
+
+/**
+ * For what a client sent ahead, and has been handed to the database only now: a cancel that comes before its statement cancels nothing, and
+ * by the client's order it came behind.
+ */
+const headStartMs = 100;
 
 export class Canceller {
   readonly #ports: Pick<OpenerPorts, "journal" | "random" | "log" | "live">;
@@ -61,7 +68,11 @@ export class Canceller {
       return place;
     }
     await this.#opener.settled(grantId);
-    return find();
+    const opened = find();
+    if (opened !== undefined) {
+      await delay(headStartMs);
+    }
+    return opened;
   }
 
   #record(
