@@ -8,7 +8,9 @@ import { processTerminal } from "./commands/terminal.ts";
 
 const terminal = processTerminal();
 try {
-  await createProgram(terminal).parseAsync();
+  const args = process.argv.slice(2);
+  const program = await createProgram(terminal, args);
+  await program.parseAsync(args, { from: "user" });
 } catch (thrown) {
   process.exitCode = report(thrown);
 }

@@ -14,8 +14,7 @@ import { systemPorts } from "../system.ts";
 import { configOption } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
-export function addAudit(program: Command, terminal: Terminal): void {
-  const audit = program.command("audit").description("look after the journal");
+export function defineAudit(audit: Command, terminal: Terminal): void {
   audit
     .command("verify")
     .description("verify the journal's chain, from the first record to the last")

@@ -23,10 +23,8 @@ interface CheckOptions {
   readonly offline?: true;
 }
 
-export function addCheck(program: Command, terminal: Terminal): void {
-  program
-    .command("check")
-    .description("prove the configuration and the set-up of its databases")
+export function defineCheck(command: Command, terminal: Terminal): void {
+  command
     .addOption(configOption())
     .option("--offline", "look at the file only")
     .action(async (options: CheckOptions) => {

@@ -3,12 +3,10 @@
 
 import { JitdbError } from "@jitdb/shared/errors";
 import type * as z from "zod";
+import type { Config } from "../config/config.ts";
 import { requireConfig } from "../config/load.ts";
-import { runStateCommand, type StateCommand } from "../control/commands.ts";
+import type { StateCommand } from "../control/commands.ts";
 import { callControl } from "../control/socket.ts";
-import { Vouching } from "../identity/vouching.ts";
-import { openState, type State } from "../state.ts";
-import { systemPorts } from "../system.ts";
 
 /** What the command line made of a command, checked. @throws JitdbError `usage.invalid` */
 export function checkCommand<T>(schema: z.ZodType<T>, command: object, help: string): T {
@@ -24,7 +22,7 @@ export function checkCommand<T>(schema: z.ZodType<T>, command: object, help: str
 }
 
 /**
- * Opening the store decides who does it: either this process gets it, or a server has it and listens.
+ * The server that listens does it, else this process, with the store.
  * @param answer the form of this command's answer
  * @throws JitdbError what the command throws; `store.held` where a server has the store and does not listen
  */
@@ -34,27 +32,12 @@ export async function runOnConsole<T>(
   answer: z.ZodType<T>,
 ): Promise<T> {
   const { config } = requireConfig(configFile);
-  const ports = systemPorts();
-  let state: State;
-  try {
-    state = await openState(config, { ...ports, address: "no address (a command)" });
-  } catch (error) {
-    const answered = isHeld(error) ? await callControl(config.dataFolder, command) : undefined;
-    if (answered === undefined) {
-      throw error;
-    }
-    return answer.parse(answered);
-  }
-  try {
-    const vouching = new Vouching({ ...state, ...ports });
-    const { publicUrl, webhooks } = config;
-    const parts = { ...state, ...ports, vouching, publicUrl, webhooks };
-    return answer.parse(await runStateCommand(parts, command));
-  } finally {
-    await state.close();
-  }
+  const answered = await callControl(config.dataFolder, command);
+  return answer.parse(answered ?? (await runOnStore(config, command)));
 }
 
-function isHeld(error: unknown): boolean {
-  return error instanceof JitdbError && error.code === "store.held";
+async function runOnStore(config: Config, command: StateCommand): Promise<unknown> {
+  // Loaded here: most of the program, for something that a running server does in its stead.
+  const { runWithState } = await import("./with-state.ts");
+  return await runWithState(config, command);
 }

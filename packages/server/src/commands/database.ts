@@ -17,10 +17,8 @@ interface SqlOptions {
   readonly gateway?: readonly string[];
 }
 
-export function addDatabase(program: Command, terminal: Terminal): void {
-  program
-    .command("database")
-    .description("prepare databases")
+export function defineDatabase(database: Command, terminal: Terminal): void {
+  database
     .command("sql <name>")
     .description("print the SQL that a DBA runs once, and the lines for pg_hba.conf")
     .addOption(configOption())

@@ -18,8 +18,7 @@ interface DeviceOptions {
   readonly json?: true;
 }
 
-export function addDevices(program: Command, terminal: Terminal): void {
-  const devices = program.command("devices").description("vouch for people's devices");
+export function defineDevices(devices: Command, terminal: Terminal): void {
   const run = (command: object, options: DeviceOptions) => manage(command, options, terminal);
 
   devices

@@ -18,10 +18,8 @@ interface InitOptions {
   readonly listen: string;
 }
 
-export function addInit(program: Command, terminal: Terminal): void {
-  program
-    .command("init")
-    .description("write jitdb.yaml, a master key and the first administrator")
+export function defineInit(command: Command, terminal: Terminal): void {
+  command
     .option("--folder <folder>", "where to write", ".")
     .option("--admin <name>", "name of the first administrator", "admin")
     .option("--admin-password-stdin", "read their password from stdin instead of making a link")

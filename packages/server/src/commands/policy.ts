@@ -24,10 +24,8 @@ interface ExplainOptions {
   readonly recentMinutes: string;
 }
 
-export function addPolicy(program: Command, terminal: Terminal): void {
-  program
-    .command("policy")
-    .description("ask the policies of the configuration")
+export function definePolicy(policy: Command, terminal: Terminal): void {
+  policy
     .command("explain <database> <profile> [duration]")
     .description("who, for how long, who must agree, when, and in an emergency")
     .requiredOption("--as <name>", "who asks: a person, or a service of the configuration")

@@ -2,21 +2,14 @@
 
 import { Command } from "commander";
 import { version } from "../version.ts";
-import { addAudit } from "./audit.ts";
-import { addCheck } from "./check.ts";
-import { addDatabase } from "./database.ts";
-import { addDevices } from "./devices.ts";
-import { addInit } from "./init.ts";
-import { addPolicy } from "./policy.ts";
-import { addReload } from "./reload.ts";
-import { addStart } from "./start.ts";
+import { commands } from "./command-list.ts";
 import type { Terminal } from "./terminal.ts";
-import { addTry } from "./try.ts";
-import { addUsers } from "./users.ts";
-import { addWebhooks } from "./webhooks.ts";
 
-/** Throws commander's CommanderError instead of ending the process. */
-export function createProgram(terminal: Terminal): Command {
+/**
+ * Knows all commands by name, and the one that `args` are for by all that it can do.
+ * What is made of them throws commander's CommanderError instead of ending the process.
+ */
+export async function createProgram(terminal: Terminal, args: readonly string[]): Promise<Command> {
   const program = new Command("jitdb-server")
     .description("Just-in-time database access: the control plane and the gateway.")
     .version(version)
@@ -28,16 +21,14 @@ export function createProgram(terminal: Terminal): Command {
       // main.ts says it, in the form of every other error.
       outputError: () => undefined,
     });
-  addTry(program, terminal);
-  addInit(program, terminal);
-  addStart(program, terminal);
-  addReload(program, terminal);
-  addCheck(program, terminal);
-  addPolicy(program, terminal);
-  addUsers(program, terminal);
-  addDevices(program, terminal);
-  addDatabase(program, terminal);
-  addAudit(program, terminal);
-  addWebhooks(program, terminal);
+  const [first, second] = args.filter((arg) => !arg.startsWith("-"));
+  const wanted = first === "help" ? second : first;
+  for (const { name, summary, load } of commands) {
+    const command = program.command(name).description(summary);
+    if (name === wanted) {
+      const define = await load();
+      define(command, terminal);
+    }
+  }
   return program;
 }

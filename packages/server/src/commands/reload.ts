@@ -8,10 +8,8 @@ import { callControl } from "../control/socket.ts";
 import { configOption } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
 
-export function addReload(program: Command, terminal: Terminal): void {
-  program
-    .command("reload")
-    .description("have the running server put the policies of its file in force")
+export function defineReload(command: Command, terminal: Terminal): void {
+  command
     .addOption(configOption())
     .action((options: { readonly config: string }) => reload(options.config, terminal));
 }

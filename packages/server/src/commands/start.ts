@@ -12,10 +12,8 @@ import type { Terminal } from "./terminal.ts";
 /** Sessions are told and rows are closed within it; then the process ends all the same. */
 const closeTimeoutMs = 10_000;
 
-export function addStart(program: Command, terminal: Terminal): void {
-  program
-    .command("start")
-    .description("run the server")
+export function defineStart(command: Command, terminal: Terminal): void {
+  command
     .addOption(configOption())
     .action((options: { readonly config: string }) => start(options.config, terminal));
 }

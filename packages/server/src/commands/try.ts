@@ -33,10 +33,9 @@ interface TryOptions {
   readonly port?: string;
 }
 
-export function addTry(program: Command, terminal: Terminal): void {
-  program
-    .command("try <postgres-url>")
-    .description("set up jitdb for a database of yours, in a folder of its own, and start it")
+export function defineTry(command: Command, terminal: Terminal): void {
+  command
+    .argument("<postgres-url>")
     .option("--folder <folder>", "where to write", "jitdb-try")
     .option("--admin <name>", "your name in jitdb (default: your name on this machine)")
     .option("--port <port>", `port to listen on (default: ${preferredPort}, or a free one)`)

@@ -22,8 +22,7 @@ interface WebhookOptions {
   readonly json?: true;
 }
 
-export function addWebhooks(program: Command, terminal: Terminal): void {
-  const webhooks = program.command("webhooks").description("look after webhooks");
+export function defineWebhooks(webhooks: Command, terminal: Terminal): void {
   webhooks
     .command("list")
     .description("show what each webhook has not taken yet, and why")
