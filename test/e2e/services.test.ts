@@ -174,6 +174,7 @@ test("a job with its service's key reads at once, gives the access back and leav
   );
   const { stdout } = await execa("find", [company.installation.folder, "-path", "*job-1/tmp*"]);
   expect(stdout).toBe("");
+  expect(await company.installation.serverCommand(["users", "list"])).toMatch(/^nightly +service/m);
 });
 
 test("a job with its CI's token waits for a person's approval, and writes", async () => {

@@ -235,6 +235,7 @@ describe("users", () => {
       disabled: false,
       hasPassword: false,
       company: false,
+      service: false,
     });
     expect(await journal()).toContain('"kind":"person.disabled"');
   });

@@ -16,8 +16,7 @@ interface UserOptions {
 const throughWhom =
   "who brings them into the groups, and so never approves what these let them ask";
 
-export function addUsers(program: Command, terminal: Terminal): void {
-  const users = program.command("users").description("manage the accounts of people");
+export function defineUsers(users: Command, terminal: Terminal): void {
   const run = (command: object, options: UserOptions) => manage(command, options, terminal);
 
   users
@@ -93,9 +92,17 @@ function show(
   }
 }
 
-function stateOf({ disabled, hasPassword, company }: UserAnswer["people"][number]): string {
+function stateOf({
+  disabled,
+  hasPassword,
+  company,
+  service,
+}: UserAnswer["people"][number]): string {
   if (disabled) {
     return "disabled";
+  }
+  if (service) {
+    return "service";
   }
   return hasPassword || company ? "active" : "invited";
 }

@@ -26,6 +26,7 @@ export const userAnswer = z.object({
       disabled: z.boolean(),
       hasPassword: z.boolean(),
       company: z.boolean(),
+      service: z.boolean(),
     }),
   ),
   /** SECURITY: whoever has it chooses the password; it is for the console alone. */
@@ -69,6 +70,7 @@ function answer(people: readonly Person[], link?: UserAnswer["link"]): UserAnswe
     disabled: person.disabled,
     hasPassword: person.hasPassword,
     company: person.company,
+    service: person.service,
   }));
   return { people: shown, ...(link && { link }) };
 }

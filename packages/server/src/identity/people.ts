@@ -26,6 +26,8 @@ export interface Person {
   readonly hasPassword: boolean;
   /** Whether the company's identity provider vouches for the person, and no password here. */
   readonly company: boolean;
+  /** A program of the company's, such as a CI job: it logs in with a token of its own, never with a password. */
+  readonly service: boolean;
   /** Epoch milliseconds. */
   readonly createdAt: number;
 }
@@ -357,6 +359,7 @@ function toPerson(row: PersonRow, memberships: readonly Membership[]): Person {
     disabled: row.disabled_at !== null,
     hasPassword: row.password_hash !== null,
     company: row.subject !== null,
+    service: row.kind === "service",
     createdAt: row.created_at,
   };
 }
