@@ -10,6 +10,7 @@ import { type EndReport, endUser, remedySql } from "./end.ts";
 import type { EndStep, Executor, StepResult, UserRef } from "./executor.ts";
 import { derivePassword } from "./keys.ts";
 import { claimedAt, type Ledger, type LedgerRow } from "./ledger.ts";
+import { Trouble } from "./trouble.ts";
 import type { UserRecorder } from "./user-recorder.ts";
 
 /** Counts and milliseconds. */
@@ -61,6 +62,7 @@ export interface DatabaseUsersPorts {
 
 export class DatabaseUsers {
   readonly #ports: DatabaseUsersPorts;
+  readonly #trouble: Trouble;
   #active = 0;
   #claiming = false;
   #reconciled = false;
@@ -69,6 +71,7 @@ export class DatabaseUsers {
 
   constructor(ports: DatabaseUsersPorts) {
     this.#ports = ports;
+    this.#trouble = new Trouble(ports);
   }
 
   /** Starts what is due, as far as there is room; resolves when what it started has come to its end. */
@@ -103,8 +106,9 @@ export class DatabaseUsers {
     this.#reconciling = true;
     try {
       this.#reconciled = await this.#reconcileOnce();
+      this.#trouble.over();
     } catch (error) {
-      this.#complain("could not compare the ledger with the database", error);
+      this.#trouble.met(toJitdbError(error));
     } finally {
       this.#reconciling = false;
     }
@@ -119,6 +123,7 @@ export class DatabaseUsers {
     try {
       const { executor, installation, ownedBackends, recorder, name } = this.#ports;
       const backends = await executor.backends(installation);
+      this.#trouble.over();
       if (backends.length > 0) {
         // Asked after the database, so that no login of the gateway's own is seen before it is owned.
         const owned = new Set(await ownedBackends());
@@ -130,7 +135,7 @@ export class DatabaseUsers {
         }
       }
     } catch (error) {
-      this.#complain("could not look for strange sessions", error);
+      this.#trouble.met(toJitdbError(error));
     } finally {
       this.#watching = false;
     }
@@ -187,6 +192,7 @@ export class DatabaseUsers {
       await this.#postpone(row, error);
       return;
     }
+    this.#trouble.over();
     await afterStep(row.user_name, "create");
     await recorder.transition(row, "created", { oid, attempts: 0, last_error: null }, [
       { kind: "user.created", oid },
@@ -228,6 +234,7 @@ export class DatabaseUsers {
       await this.#postpone(row, error);
       return;
     }
+    this.#trouble.over();
     await (report.gone ? this.#dropped(row) : this.#remains(row, report));
   }
 
@@ -307,10 +314,12 @@ export class DatabaseUsers {
     const attempts = away ? row.attempts : row.attempts + 1;
     // A try that waited for an answer in vain has been pause enough: each further one would come on top of an end's lateness.
     const nextTry = away ? claimedAt(row) + databaseLimits.awayMs : clock.now() + retryMs(attempts);
-    log.warn(
-      { database: name, user: row.user_name, code: known.code, detail: known.detail },
-      known.message,
-    );
+    if (away) {
+      this.#trouble.met(known);
+    } else {
+      const fields = { database: name, user: row.user_name, code: known.code };
+      log.warn({ ...fields, detail: known.detail }, known.message);
+    }
     await ledger.release(row.id, {
       attempts,
       next_attempt_at: Math.max(clock.now(), nextTry),
@@ -345,11 +354,6 @@ export class DatabaseUsers {
 
   #latenessMs(row: LedgerRow): number {
     return Math.max(0, this.#ports.clock.now() - drainedAt(row));
-  }
-
-  #complain(what: string, error: unknown): void {
-    const { message, code, detail } = toJitdbError(error);
-    this.#ports.log.warn({ database: this.#ports.name, code, detail }, `${what}: ${message}`);
   }
 }
 

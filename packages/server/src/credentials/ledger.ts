@@ -309,10 +309,10 @@ export class Ledger {
   }
 
   /**
-   * The databases in which users may still exist, by name; true: there may be something to do for one of them. One question instead of
-   * four for each database, as nearly always nothing is.
+   * The databases in which users may still exist, by name, and whether something may have to be done for one of them. One question instead
+   * of four for each database, as nearly always nothing is.
    */
-  async inhabited(): Promise<ReadonlyMap<string, boolean>> {
+  async inhabited(): Promise<ReadonlyMap<string, "due" | "at rest">> {
     const { rows } = await sql<{ readonly name: string; readonly due: number }>`
       select users.database_name as name, max(
         case when users.state <> 'created' or users.end_due_at is not null or users.valid_until <= ${this.#clock.now()}
@@ -321,7 +321,7 @@ export class Ledger {
       from ephemeral_users as users left join grants on grants.id = users.grant_id
       where users.state in (${sql.join(livingStates)})
       group by users.database_name`.execute(this.#db);
-    return new Map(rows.map(({ name, due }) => [name, due === 1]));
+    return new Map(rows.map(({ name, due }) => [name, due === 1 ? "due" : "at rest"]));
   }
 
   async ofGrant(grantId: GrantId): Promise<LedgerRow | undefined> {

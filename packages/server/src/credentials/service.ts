@@ -135,7 +135,7 @@ export class Credentials {
   /** Does all that is due now; resolves when that is done. Others may call it at the same time. */
   async tick(): Promise<void> {
     const inhabited = await this.#ledger.inhabited();
-    if ([...inhabited.values()].includes(true)) {
+    if ([...inhabited.values()].includes("due")) {
       await this.#ledger.markDue();
     }
     const now = this.#ports.clock.now();
@@ -151,7 +151,7 @@ export class Credentials {
       ...[...this.#databases].flatMap(([name, users]) => [
         ...(reconcile ? [users.reconcile(), this.#learnWays(name, now)] : []),
         ...(toCompare.has(name) ? [this.#comparisons.get(name)?.work()] : []),
-        ...(inhabited.get(name) === true ? [users.work()] : []),
+        ...(inhabited.get(name) === "due" ? [users.work()] : []),
         ...(watch && inhabited.has(name) ? [users.watch()] : []),
       ]),
     ]);
