@@ -284,6 +284,6 @@ async function endAll(
   for (const place of places) {
     place.end(end, error);
   }
-  await Promise.all(places.map(({ gone }) => gone));
+  await Promise.all(places.map((place) => place.gone()));
   return places.filter(({ live }) => live !== undefined).length;
 }

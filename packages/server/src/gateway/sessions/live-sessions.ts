@@ -42,10 +42,9 @@ export class SessionPlace {
   readonly caller: Caller;
   /** Until the session is open; then it is ended itself. */
   #end: AbortController | undefined = new AbortController();
-  /** Resolves when nothing of it is left. */
-  readonly gone: Promise<void>;
-  /** Nothing of it is left. */
-  leave: () => void = () => undefined;
+  #isGone = false;
+  /** Made when somebody waits: most sessions come and go alone. */
+  #waiting: (() => void)[] | undefined;
   #admission: Admission | undefined;
   #login: Promise<unknown> | undefined;
   #session: Session | undefined;
@@ -55,9 +54,6 @@ export class SessionPlace {
     this.id = id;
     this.grantId = grantId;
     this.caller = caller;
-    this.gone = new Promise((resolve) => {
-      this.leave = resolve;
-    });
   }
 
   /** Aborted, with the reason, when the session was ended before it was open. */
@@ -105,6 +101,24 @@ export class SessionPlace {
   end(end: SessionEnd, error: JitdbError): void {
     this.#end?.abort(error);
     this.#session?.end(end, error);
+  }
+
+  /** Resolves when nothing of it is left. */
+  async gone(): Promise<void> {
+    if (!this.#isGone) {
+      await new Promise<void>((resolve) => {
+        this.#waiting ??= [];
+        this.#waiting.push(resolve);
+      });
+    }
+  }
+
+  /** Nothing of it is left. */
+  leave(): void {
+    this.#isGone = true;
+    for (const hear of this.#waiting ?? []) {
+      hear();
+    }
   }
 
   /** Ends it if its time is over, but for a transaction that may finish. */

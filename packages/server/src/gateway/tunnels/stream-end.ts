@@ -37,7 +37,7 @@ export class StreamEnd implements SessionClient {
   #user: StreamUser | undefined;
   #sessionId: string | undefined;
   /** What a client that was greeted ahead has sent. SECURITY: no more than its first credit, and nobody reads it before the stream is opened. */
-  #early: Uint8Array[] = [];
+  #early: Uint8Array[] | undefined;
   /** It was closed before it was opened: a database may leave at any time. */
   #isClosing = false;
   #hasCredit = true;
@@ -76,8 +76,8 @@ export class StreamEnd implements SessionClient {
     this.#tunnel.session.opened(this.#id, { session: sessionId });
     this.#tunnel.schedule();
     user?.start();
-    const early = this.#early;
-    this.#early = [];
+    const early = this.#early ?? [];
+    this.#early = undefined;
     for (const bytes of early) {
       user?.receive(bytes);
     }
@@ -130,6 +130,7 @@ export class StreamEnd implements SessionClient {
 
   receive(bytes: Uint8Array): void {
     if (this.#sessionId === undefined) {
+      this.#early ??= [];
       this.#early.push(new Uint8Array(bytes));
     } else {
       this.#user?.receive(bytes);
