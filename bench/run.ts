@@ -10,12 +10,15 @@ import type { Site } from "./site.ts";
 /** Of each kind of work. */
 const warmUpSeconds = 4;
 
+/** Paths whose programs are compiled as they run; the others are what they are from their first second on. */
+const compiling: readonly Path["name"][] = ["bare", "unrecorded", "jitdb"];
+
 /**
- * Lets every path carry queries and connections for a while. They are programs that run for days: what counts is not their first
+ * Lets paths carry queries and connections for a while. They are programs that run for days: what counts is not their first
  * second, in which nothing of their code is compiled.
  */
 export async function warmUp(site: Site, paths: readonly Path[], scale: Scale): Promise<void> {
-  for (const path of paths) {
+  for (const path of paths.filter(({ name }) => compiling.includes(name))) {
     const turn = { site, path, scale };
     await runPgbench(turn, 16, "simple", warmUpSeconds);
     await runConnects(turn, 16, warmUpSeconds);
