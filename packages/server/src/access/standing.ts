@@ -23,12 +23,12 @@ type DeviceRow = Pick<
   "disabled_at" | "revoked_at" | "confirmed_at" | "kind" | "authenticated_at"
 >;
 
-/** @throws JitdbError as {@link deviceStandingOf} */
+/** @throws JitdbError as {@link toDeviceStanding} */
 export async function standingOf(
   db: Kysely<Tables>,
   caller: Pick<Caller, "personId" | "deviceId" | "name">,
 ): Promise<Standing> {
-  const standing = await deviceStandingOf(db, caller);
+  const standing = toDeviceStanding(caller, await callingDevice(db, caller).executeTakeFirst());
   const memberships = await db
     .selectFrom("memberships")
     .select("group_name")
@@ -37,17 +37,6 @@ export async function standingOf(
     .execute();
   const groups = memberships.map(({ group_name }) => group_name);
   return { ...standing, groups, administrator: groups.includes(administrators) };
-}
-
-/**
- * Without groups, where they do not matter.
- * @throws JitdbError `login.required` for a device that is not the person's, `login.disabled`, `login.expired` for a revoked device
- */
-async function deviceStandingOf(
-  db: Kysely<Tables>,
-  caller: Pick<Caller, "personId" | "deviceId" | "name">,
-): Promise<DeviceStanding> {
-  return toDeviceStanding(caller, await callingDevice(db, caller).executeTakeFirst());
 }
 
 /** SECURITY: device and person are looked up together, so that one's key never counts for another person. */
@@ -70,6 +59,7 @@ export function callingDevice(
 }
 
 /**
+ * Without groups, where they do not matter.
  * @param row what {@link callingDevice} finds
  * @throws JitdbError `login.required` for a device that is not the person's, `login.disabled`, `login.expired` for a revoked device
  */
