@@ -4,6 +4,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { tidyingLimits } from "@jitdb/shared/memory/tidying";
 import { build } from "../../scripts/build.ts";
 import { createInstallation, type Installation } from "../../test/support/installation.ts";
 import { policies } from "../place.ts";
@@ -13,7 +14,8 @@ import { asShipped, Crowd, clientsPerAgent } from "./crowd.ts";
 import { LightDatabase } from "./light-database.ts";
 import { memoryOf, type ProcessMemory } from "./process-memory.ts";
 
-const restMs = 45_000;
+/** Until programs have tidied up. */
+const restMs = tidyingLimits.intervalMs * (tidyingLimits.looksToRest + 3);
 
 /** The processes while so many streams are idle. */
 interface Reading {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { Collector } from "@jitdb/shared/memory/collector";
 import { tidyingLimits } from "@jitdb/shared/memory/tidying";
+import { execa } from "execa";
 import { expect, it } from "vitest";
 import { nursery, tidying } from "../../packages/server/src/memory.ts";
 
@@ -41,7 +42,7 @@ it("collects the whole heap when the program has rested, and not again for what 
   const rest = async () => {
     let majors = 0;
     for (let look = 0; look <= tidyingLimits.looksToRest; look += 1) {
-      await delay(50);
+      await delay(10);
       const kinds = await collectionsDuring(() => tidying.look());
       majors += kinds.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MAJOR).length;
     }
@@ -63,4 +64,15 @@ it("leaves it to V8 where that shows no collector, and the flag as it was", asyn
   blind.collectYoung();
   blind.collectAll();
   expect(asked).toEqual(["--expose-gc", "--no-expose-gc"]);
+});
+
+it("asks nothing of this V8 that it does not know", async () => {
+  const said = await execa(process.execPath, [
+    "--input-type=module",
+    "--eval",
+    `import { keepCompiledCode } from ${JSON.stringify(import.meta.resolve("@jitdb/shared/memory/compiled-code"))};
+     import { setFlagsFromString } from "node:v8";
+     keepCompiledCode({ setFlagsFromString, v8Version: process.versions.v8 });`,
+  ]);
+  expect(said.stderr).toBe("");
 });

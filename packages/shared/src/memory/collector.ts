@@ -26,7 +26,7 @@ export class Collector {
 
   /**
    * The whole heap, and hands back every page that can be spared: two milliseconds and more for each megabyte in use. It forgets what was
-   * compiled, too: what runs next is slow for a second. The usual way takes half as long, but it keeps the pages for a minute, and those of
+   * compiled, too: what runs next is slow for some seconds. The usual way takes half as long, but it keeps the pages for a minute, and those of
    * a grown young generation for as long as the program has little to do.
    */
   collectAll(): void {

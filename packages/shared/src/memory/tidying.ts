@@ -9,8 +9,8 @@ export const tidyingLimits = {
   intervalMs: 5000,
   /** Share of the time since the last look, from 0 to 1, up to which a program is at rest. */
   restingUtilization: 0.1,
-  /** Looks in a row that find a program at rest, until nobody is expected to come back just now. */
-  looksToRest: 6,
+  /** Looks in a row that find a program at rest, until nobody is expected to come back just now: two minutes. */
+  looksToRest: 24,
   /** Growth of V8's heap that is worth a collection, as a share of what the tidy program held. */
   worthwhileShare: 1 / 8,
   /** Collecting a larger heap would keep too long whoever comes just then; V8 does that in pieces. 5,000 idle sessions are far below. */
