@@ -63,6 +63,8 @@ export interface DatabaseUsersPorts {
 export class DatabaseUsers {
   readonly #ports: DatabaseUsersPorts;
   readonly #trouble: Trouble;
+  /** Of the comparison at the start alone: it may fail where all the rest works. */
+  readonly #reconcileTrouble: Trouble;
   #active = 0;
   #claiming = false;
   #reconciled = false;
@@ -72,6 +74,7 @@ export class DatabaseUsers {
   constructor(ports: DatabaseUsersPorts) {
     this.#ports = ports;
     this.#trouble = new Trouble(ports);
+    this.#reconcileTrouble = new Trouble(ports);
   }
 
   /** Starts what is due, as far as there is room; resolves when what it started has come to its end. */
@@ -107,8 +110,11 @@ export class DatabaseUsers {
     try {
       this.#reconciled = await this.#reconcileOnce();
       this.#trouble.over();
+      this.#reconcileTrouble.over();
     } catch (error) {
-      this.#trouble.met(toJitdbError(error));
+      const known = toJitdbError(error);
+      const isAway = known.code === "database.unavailable";
+      (isAway ? this.#trouble : this.#reconcileTrouble).met(known);
     } finally {
       this.#reconciling = false;
     }

@@ -4,19 +4,30 @@ import { createHmac } from "node:crypto";
 import type { Clock } from "@jitdb/shared/ids";
 import type { Secret } from "@jitdb/shared/secret";
 import type { WebhookConfig } from "../config/webhooks.ts";
+import { withDeadline } from "../deadline.ts";
 import type { Message, Sender } from "./deliveries.ts";
 
-const timeoutMs = 10_000;
+const answerTimeoutMs = 10_000;
 
 /** One webhook as a sender. What it throws says in one line why a message did not arrive. */
 export function webhookSender(
   { name, url, secret }: Pick<WebhookConfig, "name" | "url" | "secret">,
   clock: Clock,
+  timeoutMs = answerTimeoutMs,
 ): Sender {
   return {
     name,
     async send(message, signal) {
-      const response = await post(url, message, headersOf(message, secret, clock.now()), signal);
+      const headers = headersOf(message, secret, clock.now());
+      const response = await withDeadline(timeoutMs, signal, async (either) => {
+        try {
+          return await post(url, message, headers, either);
+        } catch (cause) {
+          const isLate = either.aborted && !signal.aborted;
+          const why = isLate ? `no answer in ${timeoutMs / 1000}s` : reasonOf(cause);
+          throw new Error(`${new URL(url).host}: ${why}`, { cause });
+        }
+      });
       // SECURITY: what an endpoint answers is not read, so it can neither fill memory nor speak through our log.
       await response.body?.cancel();
       if (!response.ok) {
@@ -48,20 +59,14 @@ async function post(
   headers: Record<string, string>,
   signal: AbortSignal,
 ): Promise<Response> {
-  const timeout = AbortSignal.timeout(timeoutMs);
-  try {
-    return await fetch(url, {
-      method: "POST",
-      body,
-      headers,
-      // SECURITY: a redirect would take the message to an address that nobody wrote into the configuration.
-      redirect: "manual",
-      signal: AbortSignal.any([signal, timeout]),
-    });
-  } catch (cause) {
-    const why = timeout.aborted ? `no answer in ${timeoutMs / 1000}s` : reasonOf(cause);
-    throw new Error(`${new URL(url).host}: ${why}`, { cause });
-  }
+  return await fetch(url, {
+    method: "POST",
+    body,
+    headers,
+    // SECURITY: a redirect would take the message to an address that nobody wrote into the configuration.
+    redirect: "manual",
+    signal,
+  });
 }
 
 function reasonOf(error: unknown): string {

@@ -7,10 +7,10 @@ export interface CompiledCodeDoors {
 }
 
 const flags = [
-  // Eight seconds into a rest V8 collects, and lets go of every shape (map) that no object has just then. Where no session is open that is
-  // most of them, and the code that was compiled for them goes, too.
+  // At rest V8 collects, and lets go of every shape (map) that no object has just then. Where no session is open that is most of them, and the
+  // code that was compiled for them goes, too.
   "--no-memory-reducer-favors-memory",
-  // Shapes last so many collections without an object; V8's own two are over in a minute. A shape takes less than a hundred bytes.
+  // Shapes last so many collections without an object; V8's own two are over in a minute. A shape takes some hundred bytes.
   "--retain-maps-for-n-gc=64",
 ];
 
