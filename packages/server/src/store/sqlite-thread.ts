@@ -2,7 +2,7 @@
 
 import { Worker } from "node:worker_threads";
 import { JitdbError } from "@jitdb/shared/errors";
-import type { WorkerAnswer, WorkerInput, WorkerRequest } from "./sqlite-worker.ts";
+import type { WorkerAnswer, WorkerRequest } from "./sqlite-worker.ts";
 
 /** How long a statement waits for another process that has the file open, such as a backup. */
 const busyTimeoutMs = 5000;
@@ -12,6 +12,9 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** Their stores were closed. To start one takes longer than all that a test does with its store. */
+const idleWorkers: Worker[] = [];
+
 export class SqliteThread {
   readonly #file: string;
   readonly #worker: Worker;
@@ -19,26 +22,27 @@ export class SqliteThread {
   readonly #waiting: Waiting[] = [];
   #ended: JitdbError | undefined;
 
-  private constructor(file: string) {
+  private constructor(file: string, worker: Worker) {
     this.#file = file;
-    const workerData: WorkerInput = { file, busyTimeoutMs };
-    this.#worker = new Worker(workerUrl(), { workerData, execArgv: [] });
+    this.#worker = worker;
     this.#worker.on("message", (answer: WorkerAnswer) => this.#waiting.shift()?.resolve(answer));
     this.#worker.on("error", (cause) => this.#end(cause));
     this.#worker.on("exit", () => this.#end());
   }
 
   /**
-   * Starts the thread and opens `file` (an absolute path, or `:memory:`) in it.
+   * Opens `file` (an absolute path, or `:memory:`) in a thread of its own.
    * @throws JitdbError `store.damaged` when the file is no store, `local.storage` when it cannot be read or written.
    */
   static async open(file: string): Promise<SqliteThread> {
-    const thread = new SqliteThread(file);
+    const worker = idleWorkers.pop() ?? new Worker(workerUrl(), { execArgv: [] });
+    worker.ref();
+    const thread = new SqliteThread(file, worker);
     try {
-      await thread.#answer();
+      await thread.ask({ kind: "open", file, busyTimeoutMs });
       return thread;
     } catch (error) {
-      await thread.#worker.terminate();
+      await worker.terminate();
       throw error;
     }
   }
@@ -55,10 +59,15 @@ export class SqliteThread {
     return await this.#answer();
   }
 
-  /** Lets SQLite fold its log back into the file, and ends the thread. */
+  /** Lets SQLite fold its log back into the file. The thread is the next store's, and keeps no process running. */
   async close(): Promise<void> {
     await this.ask({ kind: "close" });
-    await this.#worker.terminate();
+    for (const event of ["message", "error", "exit"]) {
+      this.#worker.removeAllListeners(event);
+    }
+    this.#end();
+    this.#worker.unref();
+    idleWorkers.push(this.#worker);
   }
 
   async #answer(): Promise<WorkerAnswer> {

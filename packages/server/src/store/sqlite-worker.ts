@@ -1,23 +1,22 @@
 // The thread that SQLite runs in: its fsync must not stop the relay. It answers one message after the other and knows
 // nothing of the tables. Entry of a worker thread, a bundle of its own (dist/sqlite-worker.js); sqlite-thread.ts starts it.
 
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import Sqlite from "better-sqlite3";
 
-/** What the thread is started with. */
-export interface WorkerInput {
-  /** Absolute path, or `:memory:`. */
-  readonly file: string;
-  readonly busyTimeoutMs: number;
-}
-
-/** What the thread is asked; answered in the order of asking. */
+/** What the thread is asked; answered in the order of asking. It has one store open at a time. */
 export type WorkerRequest =
+  | {
+      readonly kind: "open";
+      /** Absolute path, or `:memory:`. */
+      readonly file: string;
+      readonly busyTimeoutMs: number;
+    }
   | { readonly kind: "query"; readonly sql: string; readonly parameters: readonly unknown[] }
   | { readonly kind: "rollback" }
   | { readonly kind: "close" };
 
-/** One answer for each request, and one before all of them: whether the store could be opened. */
+/** One answer for each request. */
 export type WorkerAnswer =
   | { readonly kind: "rows"; readonly rows: readonly unknown[] }
   | { readonly kind: "changes"; readonly changes: number; readonly insertId: number }
@@ -28,17 +27,15 @@ const port = parentPort;
 if (port === null) {
   throw new Error("sqlite-worker is started as a worker thread only.");
 }
-const { file, busyTimeoutMs } = workerData as WorkerInput;
 let database: Sqlite.Database | undefined;
 /** By their text: preparing one costs more than most of them take. */
 const statements = new Map<string, Sqlite.Statement>();
 /** Texts with lists come in many lengths. */
 const maxStatements = 500;
 
-port.postMessage(answering(open));
 port.on("message", (request: WorkerRequest) => port.postMessage(answering(() => handle(request))));
 
-function open(): WorkerAnswer {
+function open(file: string, busyTimeoutMs: number): WorkerAnswer {
   database = new Sqlite(file, { timeout: busyTimeoutMs });
   database.pragma("journal_mode = WAL");
   // The setting belongs to the connection, not to the file; NORMAL would lose commits at a power cut.
@@ -50,24 +47,30 @@ function open(): WorkerAnswer {
 }
 
 function handle(request: WorkerRequest): WorkerAnswer {
-  if (database === undefined) {
-    throw new Error("The store is not open.");
-  }
   switch (request.kind) {
+    case "open":
+      return open(request.file, request.busyTimeoutMs);
     case "query":
-      return query(database, request.sql, request.parameters);
+      return query(opened(), request.sql, request.parameters);
     case "rollback":
       // A full disk rolls back by itself; a second rollback would hide the first error.
-      if (database.inTransaction) {
-        database.exec("rollback");
+      if (opened().inTransaction) {
+        opened().exec("rollback");
       }
       return { kind: "done" };
     case "close":
       statements.clear();
-      database.close();
+      opened().close();
       database = undefined;
       return { kind: "done" };
   }
+}
+
+function opened(): Sqlite.Database {
+  if (database === undefined) {
+    throw new Error("The store is not open.");
+  }
+  return database;
 }
 
 function query(open: Sqlite.Database, sql: string, parameters: readonly unknown[]): WorkerAnswer {

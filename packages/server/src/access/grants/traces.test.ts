@@ -1,5 +1,5 @@
 import type { GrantId } from "@jitdb/shared/ids";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   type AccessFixture,
   createAccessFixture,
@@ -33,6 +33,7 @@ describe("signing what a grant left behind", () => {
     grant = await grantOf("alice");
     await compared(grant);
   });
+  afterEach(() => fixture.store.close());
 
   async function grantOf(name: Name): Promise<GrantId> {
     const { access, caller } = fixture;
