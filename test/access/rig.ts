@@ -6,12 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { GrantView, RequestView } from "@jitdb/shared/api/access";
 import { apiError } from "@jitdb/shared/api/wire";
-import { Secret } from "@jitdb/shared/secret";
 import { vi } from "vitest";
 import type { AuditKind, EventOf } from "../../packages/server/src/audit/record.ts";
 import { requireConfig } from "../../packages/server/src/config/load.ts";
 import type { ControlCommand } from "../../packages/server/src/control/commands.ts";
 import { callControl } from "../../packages/server/src/control/socket.ts";
+import { quickHash } from "../../packages/server/src/identity/quick-hash.ts";
 import { createLogger } from "../../packages/server/src/logger.ts";
 import { type RunningServer, startServer } from "../../packages/server/src/server.ts";
 import { openState } from "../../packages/server/src/state.ts";
@@ -224,8 +224,7 @@ ${sections}`,
   async #addPeople(people: RigOptions["people"]): Promise<void> {
     const { config } = requireConfig(this.#file);
     const state = await openState(config, { ...systemPorts(), address: "a test" });
-    // Hashing is made to be slow: once for all of them.
-    const password_hash = await state.passwords.hash(new Secret(password));
+    const password_hash = quickHash(password);
     for (const [name, groups] of Object.entries(people)) {
       await state.people.add({ name, groups }, "test");
     }

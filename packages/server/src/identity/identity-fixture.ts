@@ -5,7 +5,6 @@ import { createHash, hkdfSync, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { toJitdbError } from "@jitdb/shared/errors";
-import { Secret } from "@jitdb/shared/secret";
 import { fastify } from "fastify";
 import type { AuditEvent } from "../audit/record.ts";
 import { Bus, type Hint } from "../bus.ts";
@@ -15,6 +14,7 @@ import { challengeFor } from "./authenticator.ts";
 import { createIdentity, type Identity } from "./identity.ts";
 import { Passwords } from "./passwords.ts";
 import { People } from "./people.ts";
+import { quickHash } from "./quick-hash.ts";
 
 export interface IdentityServer {
   /** What it calls itself. */
@@ -101,7 +101,7 @@ export async function startIdentityServer(options: ServerOptions = {}): Promise<
     ["bob", ["admins", "developers"]],
   ] as const) {
     await people.add({ name, groups }, "test");
-    await setPasswordHash(store, name, await hashed);
+    await setPasswordHash(store, name, quickHash(password));
   }
   return {
     url,
@@ -118,9 +118,6 @@ export async function startIdentityServer(options: ServerOptions = {}): Promise<
     },
   };
 }
-
-/** One hash for all servers of a test file: hashing is made to be slow. */
-const hashed = new Passwords({ bytes: (count) => randomBytes(count) }).hash(new Secret(password));
 
 async function setPasswordHash(store: Store, name: string, password_hash: string): Promise<void> {
   await store.db.updateTable("people").set({ password_hash }).where("name", "=", name).execute();
