@@ -4,7 +4,8 @@
 import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Installation, type Person, startInstallation } from "../test/support/installation.ts";
+import { type Installation, startInstallation } from "../test/support/installation.ts";
+import type { Person } from "../test/support/person.ts";
 import { findPostgres, type PostgresVersion } from "../test/support/postgres.ts";
 import { startProgram, waitForOutput } from "../test/support/programs.ts";
 import { build } from "./build.ts";

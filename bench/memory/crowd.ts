@@ -4,7 +4,8 @@
 import pg from "pg";
 import { frontLimits } from "../../packages/cli/src/agent/postgres/front.ts";
 import { eventLimits } from "../../packages/server/src/http/websockets/events.ts";
-import type { Installation, Person } from "../../test/support/installation.ts";
+import type { Installation } from "../../test/support/installation.ts";
+import type { Person } from "../../test/support/person.ts";
 import { type Child, waitForOutput } from "../../test/support/programs.ts";
 
 /** As many as a grant may have sessions, too. */

@@ -3,7 +3,8 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { freePort, type Installation, Person } from "../../test/support/installation.ts";
+import { freePort, type Installation } from "../../test/support/installation.ts";
+import { Person } from "../../test/support/person.ts";
 import { programs, waitForOutput } from "../../test/support/programs.ts";
 import type { Site } from "../site.ts";
 import type { Path } from "./path.ts";

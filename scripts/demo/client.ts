@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
-import type { Person } from "../../test/support/installation.ts";
+import type { Person } from "../../test/support/person.ts";
 import type { ProgramOptions } from "../../test/support/programs.ts";
 import type { Running } from "./screen.ts";
 

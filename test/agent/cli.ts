@@ -8,7 +8,7 @@ import { execa } from "execa";
 import { openCredentials } from "../../packages/cli/src/login/credentials.ts";
 import { generateDeviceKey } from "../../packages/cli/src/login/proof.ts";
 import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
-import { programs } from "../support/programs.ts";
+import { compileCache, programs } from "../support/programs.ts";
 import type { FakeServer } from "./fake-server.ts";
 
 export interface Home {
@@ -39,7 +39,13 @@ export function jitdb(home: Home, args: readonly string[], options: CliOptions =
   return execa(process.execPath, [programs.jitdb, ...args], {
     reject: false,
     input: options.input ?? "",
-    env: { JITDB_HOME: home.path, NO_COLOR: "1", LC_ALL: "C.UTF-8", ...options.env },
+    env: {
+      JITDB_HOME: home.path,
+      NO_COLOR: "1",
+      LC_ALL: "C.UTF-8",
+      NODE_COMPILE_CACHE: compileCache,
+      ...options.env,
+    },
   });
 }
 

@@ -6,10 +6,13 @@ import {
   createInstallation,
   type Installation,
   type InstallationOptions,
-  type Person,
+  startInstallation,
 } from "../support/installation.ts";
 import { Journal } from "../support/journal.ts";
+import type { Person } from "../support/person.ts";
+import type { PostgresVersion } from "../support/postgres.ts";
 import { type Child, waitForOutput } from "../support/programs.ts";
+import { madeOnce } from "../support/templates.ts";
 
 /** Both profiles at once for developers, from devices that somebody vouched for. */
 const automaticPolicies = `
@@ -72,22 +75,22 @@ export class Door {
   }
 }
 
-/** From an empty folder to two people who are logged in, in milliseconds. */
-const usualFoundingMs = 6000;
+/** Until an installation runs, in milliseconds. */
+const usualStartMs = 1600;
 
 export class Company {
   readonly installation: Installation;
   readonly alice: Person;
   readonly bob: Person;
   readonly #children = new Set<Child>();
-  /** How much longer the founding took than on a machine that has nothing else to do. */
+  /** How much longer the start took than on a machine that has nothing else to do. */
   readonly #slowness: number;
 
-  private constructor(installation: Installation, alice: Person, bob: Person, foundedInMs: number) {
+  private constructor(installation: Installation, alice: Person, bob: Person, startMs: number) {
     this.installation = installation;
     this.alice = alice;
     this.bob = bob;
-    this.#slowness = Math.max(1, foundedInMs / usualFoundingMs);
+    this.#slowness = Math.max(1, startMs / usualStartMs);
   }
 
   /** So many seconds, or more on a slow machine: for grants in whose time a test has something to do. */
@@ -97,21 +100,23 @@ export class Company {
 
   /** By default alice gets both profiles at once. Whoever founds it calls `close` on every path. */
   static async found(options: CompanyOptions = {}): Promise<Company> {
-    const { prepare, isAliceConfirmed: confirmed = true, ...others } = options;
+    const { prepare, isAliceConfirmed: isConfirmed = true, ...others } = options;
+    const settings = { postgres: "system", policies: automaticPolicies, ...others } as const;
+    const mayBeCopy = options.tls === undefined && options.template === undefined;
+    const template = mayBeCopy ? await foundedBefore(settings.postgres, isConfirmed) : undefined;
     const beganAt = Date.now();
-    const installation = await createInstallation({
-      postgres: "system",
-      policies: automaticPolicies,
-      ...others,
-    });
+    const installation = await createInstallation({ template, ...settings });
     try {
       await prepare?.(installation);
       await installation.startServer();
-      const [alice, bob] = await Promise.all([
-        installation.addLoggedIn("alice", ["developers"], { confirmed }),
-        installation.addLoggedIn("bob", ["admins", "developers"]),
-      ]);
-      return new Company(installation, alice, bob, Date.now() - beganAt);
+      const startMs = Date.now() - beganAt;
+      if (template === undefined) {
+        await employ(installation, isConfirmed);
+      } else {
+        await installation.moveLogins(["alice", "bob"]);
+      }
+      const [alice, bob] = [installation.person("alice"), installation.person("bob")];
+      return new Company(installation, alice, bob, startMs);
     } catch (error) {
       await installation.stop();
       throw error;
@@ -201,4 +206,25 @@ export class Company {
     );
     return rows.length >= count;
   }
+}
+
+/** Adds the two and lets them log in. */
+async function employ(installation: Installation, isAliceConfirmed: boolean): Promise<void> {
+  await Promise.all([
+    installation.addLoggedIn("alice", ["developers"], { confirmed: isAliceConfirmed }),
+    installation.addLoggedIn("bob", ["admins", "developers"]),
+  ]);
+}
+
+/** A company in a folder, for copies. */
+async function foundedBefore(
+  postgres: PostgresVersion,
+  isAliceConfirmed: boolean,
+): Promise<string | undefined> {
+  const name = `company-${postgres}${isAliceConfirmed ? "" : "-new-device"}`;
+  return await madeOnce(name, async (folder) => {
+    const installation = await startInstallation({ postgres });
+    await employ(installation, isAliceConfirmed);
+    await installation.keepAs(folder);
+  });
 }

@@ -6,7 +6,7 @@ import type { RequestPreview } from "@jitdb/shared/api/previews";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { settleMs } from "../../packages/cli/src/requests/inbox.ts";
 import { eventually, instant } from "../support/eventually.ts";
-import type { Person } from "../support/installation.ts";
+import type { Person } from "../support/person.ts";
 import { requireTerminal, TerminalWindow } from "../support/terminal.ts";
 import { Company } from "./company.ts";
 import { loggingSettings } from "./server-log.ts";

@@ -63,13 +63,15 @@ beforeAll(async () => {
   neverReading = await openWire(door);
   await neverReading.send(encodeQuery(endless));
   const copyOut = await openWire(door);
-  copyingOut = drain(copyOut, `COPY (${endless}) TO STDOUT`);
   const asleep = await frozen.client();
   asleep.query("SELECT pg_sleep(600)").catch(() => {
     // Nobody tells it before its agent wakes up.
   });
   await eventually("it sleeps", () => company.runs("%pg_sleep%", 2));
   frozen.child.kill("SIGSTOP");
+  // It keeps both processors busy, and seconds of it are enough.
+  await instant(door.endsAt - company.seconds(2) * 1000);
+  copyingOut = drain(copyOut, `COPY (${endless}) TO STDOUT`);
   before = await company.backends();
   await instant(door.endsAt);
   while (Date.now() < door.endsAt + 3 * promisedMs && (await company.backends()).length > 0) {

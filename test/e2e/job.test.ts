@@ -3,7 +3,7 @@
 import type { RequestView } from "@jitdb/shared/api/access";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import type { Person } from "../support/installation.ts";
+import type { Person } from "../support/person.ts";
 import { waitForOutput } from "../support/programs.ts";
 import { scriptRunners } from "../support/psql.ts";
 import { Company } from "./company.ts";

@@ -81,6 +81,7 @@ test("two installations on one cluster leave each other's users alone, at a star
   const ours = await company.open("5m");
   const client = await ours.client();
   const neighbours = await Company.found({
+    template: "none",
     async prepare({ serverFolder, postgres }) {
       // The same cluster; the DBA's SQL has been run there, and both use the same admin.
       const file = join(serverFolder, "jitdb.yaml");

@@ -4,8 +4,8 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../support/eventually.ts";
-import type { Person } from "../support/installation.ts";
 import type { Journal } from "../support/journal.ts";
+import type { Person } from "../support/person.ts";
 import type { Company, Door } from "./company.ts";
 import { statementsInLog } from "./server-log.ts";
 

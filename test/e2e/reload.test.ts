@@ -4,7 +4,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { GrantView, RequestView } from "@jitdb/shared/api/access";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Installation, type Person, startInstallation } from "../support/installation.ts";
+import { type Installation, startInstallation } from "../support/installation.ts";
+import type { Person } from "../support/person.ts";
 
 let installation: Installation;
 let alice: Person;

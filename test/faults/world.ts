@@ -3,7 +3,8 @@
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually } from "../support/eventually.ts";
-import { type Installation, type Person, startInstallation } from "../support/installation.ts";
+import { type Installation, startInstallation } from "../support/installation.ts";
+import type { Person } from "../support/person.ts";
 import { findPostgres } from "../support/postgres.ts";
 import type { WorldMaker } from "./run-faults.ts";
 import type { Scene } from "./scene.ts";

@@ -3,7 +3,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Installation, Person, startInstallation } from "../support/installation.ts";
+import { type Installation, startInstallation } from "../support/installation.ts";
+import { Person } from "../support/person.ts";
 import { type Ended, runProgram, waitForOutput } from "../support/programs.ts";
 
 let installation: Installation;

@@ -1,25 +1,25 @@
 // A whole jitdb as people run it: a real PostgreSQL with the sample database, a real server, people with homes of their own,
 // who log in through the served pages.
 
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildVerifier } from "@jitdb/shared/postgres/scram/verifier";
 import pg from "pg";
 import { scramCrypto } from "../../packages/server/src/engines/postgres/scram-crypto.ts";
-import { Browser, type Page } from "./browser.ts";
 import { createAuthority } from "./certificates.ts";
 import { ordersSql } from "./orders.ts";
+import { Person } from "./person.ts";
 import { type PostgresVersion, type RunningPostgres, startPostgres } from "./postgres.ts";
 import {
   type Child,
-  type Ended,
   type ProgramOptions,
   runProgram,
   startProgram,
   waitForOutput,
 } from "./programs.ts";
+import { madeOnce } from "./templates.ts";
 
 export interface InstallationOptions {
   readonly postgres: PostgresVersion;
@@ -36,7 +36,13 @@ export interface InstallationOptions {
   readonly tls?: true;
   /** Default: `approval`. */
   readonly confirmDevices?: "approval" | "loopback";
+  /** What it is a copy of, as `keepAs` left it; default: one without people. `none`: it shares its keys and names with no other one. */
+  readonly template?: string | "none" | undefined;
 }
+
+/** What an installation leaves that is kept: its database, and everybody's home, the server's too. */
+const clusterFolder = "cluster";
+const homesFolder = "homes";
 
 /** Who decides in the policies of the tests. */
 const approverGroups: readonly string[] = ["dba", "admins"];
@@ -57,73 +63,6 @@ export const defaultPolicies = `
     maxDuration: 30m
     approval: { count: 1, groups: [dba] }
 `;
-
-/** Somebody with a home, a password and a browser. */
-export class Person {
-  readonly name: string;
-  readonly home: string;
-  readonly password: string;
-  readonly browser = new Browser();
-  readonly #env: Readonly<Record<string, string>>;
-
-  /** @param env variables of everything that this person runs */
-  constructor(
-    name: string,
-    home: string,
-    password: string,
-    env: Readonly<Record<string, string>> = {},
-  ) {
-    this.name = name;
-    this.home = home;
-    this.password = password;
-    this.#env = env;
-  }
-
-  /** Runs `jitdb …` to its end. */
-  async run(args: readonly string[], options: Partial<ProgramOptions> = {}): Promise<Ended> {
-    const env = { ...this.#env, ...options.env };
-    return await runProgram("jitdb", args, { home: this.home, ...options, env });
-  }
-
-  /** Runs `jitdb …`, which has to end well, and gives what it printed. */
-  async expect(args: readonly string[], options: Partial<ProgramOptions> = {}): Promise<string> {
-    const { exitCode, stdout, stderr } = await this.run(args, options);
-    if (exitCode !== 0) {
-      throw new Error(`jitdb ${args.join(" ")} ended with ${exitCode}:\n${stdout}${stderr}`);
-    }
-    return stdout;
-  }
-
-  /** Starts `jitdb …` and leaves it running; the caller ends it. */
-  start(args: readonly string[], options: Partial<ProgramOptions> = {}): Child {
-    const env = { ...this.#env, ...options.env };
-    return startProgram("jitdb", args, { home: this.home, ...options, env });
-  }
-
-  /** Runs `jitdb login`, and confirms the code in the browser. */
-  async login(server: string): Promise<Ended> {
-    const child = this.start(["login", server]);
-    const [link = ""] = await waitForOutput(child, "stderr", /https?:\/\/\S*user_code=\S+/);
-    await this.confirmLogin(link);
-    const { exitCode = -1, stdout, stderr } = await child;
-    return { exitCode, stdout: String(stdout), stderr: String(stderr) };
-  }
-
-  /** What a person does with the link of a login: name, password, the click. */
-  async confirmLogin(link: string): Promise<Page> {
-    let page = await this.browser.open(link);
-    if (page.forms.some((form) => form.buttons.some(({ label }) => label === "Continue"))) {
-      page = await this.browser.press(page, /^Continue$/);
-    }
-    if (page.forms.some((form) => form.fields.has("password"))) {
-      page = await this.browser.press(page, /^Log in$/, {
-        name: this.name,
-        password: this.password,
-      });
-    }
-    return await this.browser.press(page, /let it in/i);
-  }
-}
 
 /** A running installation. Whoever started it calls `stop` on every path. */
 export class Installation {
@@ -192,12 +131,27 @@ export class Installation {
     await this.#server;
   }
 
+  /** Somebody who was added before. */
+  person(name: string): Person {
+    return new Person(name, join(this.folder, name), `${name} likes long passwords`, this.#trust);
+  }
+
+  /** What people's programs know of the server, when it is at another address than where they logged in. */
+  async moveLogins(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      for (const file of ["credentials.json", "servers.json"]) {
+        const path = join(this.folder, name, ".jitdb", file);
+        const written = await readFile(path, "utf8");
+        await writeFile(path, written.replaceAll(/http:\/\/127\.0\.0\.1:\d+/g, this.url));
+      }
+    }
+  }
+
   /** Adds a person and lets them choose a password behind the set-up link. */
   async addPerson(name: string, groups: readonly string[]): Promise<Person> {
     const added = await this.serverCommand(["users", "add", name, "--groups", ...groups]);
-    const home = join(this.folder, name);
-    await mkdir(home, { mode: 0o700 });
-    const person = new Person(name, home, `${name} likes long passwords`, this.#trust);
+    const person = this.person(name);
+    await mkdir(person.home, { mode: 0o700 });
     const page = await person.browser.open(added.trim());
     const { password } = person;
     const done = await person.browser.press(page, /^Set password$/, { password, repeat: password });
@@ -251,6 +205,13 @@ export class Installation {
     return rows.map(({ rolname }) => rolname);
   }
 
+  /** Stops all of it, and keeps what it is made of in a folder that other installations can be copied from. */
+  async keepAs(folder: string): Promise<void> {
+    await this.stopServer();
+    await this.postgres.keepAs(join(folder, clusterFolder));
+    await rename(this.folder, join(folder, homesFolder));
+  }
+
   async stop(): Promise<void> {
     await this.stopServer();
     await this.postgres.stop();
@@ -260,18 +221,53 @@ export class Installation {
 
 /** Everything up to a server that is not started yet: PostgreSQL with orders, the admin role, the configuration. */
 export async function createInstallation(options: InstallationOptions): Promise<Installation> {
+  const template = options.template ?? (await preparedInstallation(options.postgres));
+  const original = template === "none" ? undefined : template;
+  const installation = await layOut(options, original);
+  try {
+    await configure(installation, options);
+    if (original === undefined) {
+      await createOrders(installation.postgres);
+      await prepareDatabase(installation);
+    }
+    return installation;
+  } catch (error) {
+    await installation.stop();
+    throw error;
+  }
+}
+
+/** An installation whose server was never started. */
+async function preparedInstallation(postgres: PostgresVersion): Promise<string | undefined> {
+  return await madeOnce(`installation-${postgres}`, async (folder) => {
+    const installation = await createInstallation({ postgres, template: "none" });
+    await installation.keepAs(folder);
+  });
+}
+
+/** A running PostgreSQL, and the server's folder behind `jitdb-server init`. */
+async function layOut(
+  options: InstallationOptions,
+  original: string | undefined,
+): Promise<Installation> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "jitdb-")));
   const postgres = await startPostgres({
     version: options.postgres,
     folder,
     ...(options.postgresSettings === undefined ? {} : { settings: options.postgresSettings }),
+    ...(original === undefined ? {} : { cluster: join(original, clusterFolder) }),
   });
   try {
     const url = `${options.tls ? "https://localhost" : "http://127.0.0.1"}:${await freePort()}`;
     const installation = new Installation(folder, postgres, url);
-    await createOrders(postgres);
-    await configure(installation, options);
-    await prepareDatabase(installation);
+    const { serverFolder } = installation;
+    if (original === undefined) {
+      await mkdir(serverFolder, { mode: 0o700 });
+      const init = ["init", "--admin", "root", "--admin-password-stdin", "--listen", listenOf(url)];
+      await installation.serverCommand([...init, "--public-url", url], adminPassword);
+    } else {
+      await cp(join(original, homesFolder), folder, { recursive: true });
+    }
     return installation;
   } catch (error) {
     await postgres.stop();
@@ -321,10 +317,6 @@ async function createOrders(postgres: RunningPostgres): Promise<void> {
 
 async function configure(installation: Installation, options: InstallationOptions): Promise<void> {
   const { serverFolder, url, postgres } = installation;
-  await mkdir(serverFolder, { mode: 0o700 });
-  const listen = `127.0.0.1:${new URL(url).port}`;
-  const init = ["init", "--admin", "root", "--admin-password-stdin", "--listen", listen];
-  await installation.serverCommand([...init, "--public-url", url], adminPassword);
   await writeFile(join(serverFolder, "orders.password"), adminPassword, { mode: 0o600 });
   if (options.tls) {
     await certify(serverFolder);
@@ -332,13 +324,19 @@ async function configure(installation: Installation, options: InstallationOption
   const file = join(serverFolder, "jitdb.yaml");
   const written = await readFile(file, "utf8");
   const head = written
-    .slice(0, written.indexOf("# A database, its admin role"))
+    .slice(0, written.search(/^(?:# A database, its admin role|databases:)/m))
+    .replace(/^listen: .*$/m, `listen: ${listenOf(url)}`)
+    .replace(/^publicUrl: .*$/m, `publicUrl: ${url}`)
     .replace("confirm: approval", `confirm: ${options.confirmDevices ?? "approval"}`);
   const policies = options.policies ?? defaultPolicies;
   await writeFile(
     file,
     `${head}${options.tls ? tlsSection : ""}${ordersConfig(postgres, options)}policies:${policies}${options.sections ?? ""}`,
   );
+}
+
+function listenOf(url: string): string {
+  return `127.0.0.1:${new URL(url).port}`;
 }
 
 /** In the server's folder. */

@@ -2,7 +2,6 @@
 // PostgreSQL refuses to run as root, so root starts it as `postgres` or `nobody`, in a folder that this user may enter.
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
 import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import {
   chmod,
@@ -23,6 +22,13 @@ import { delimiter, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import {
+  type Account,
+  copyCluster,
+  emptyCluster,
+  plainEnvironment,
+  runInitdb,
+} from "./clusters.ts";
 
 const run = promisify(execFile);
 
@@ -35,6 +41,8 @@ export interface PostgresOptions {
   readonly folder?: string;
   /** Settings of postgresql.conf besides ours, such as `{ log_statement: "all" }`; values are quoted here. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** A folder that `keepAs` has made, for a copy of its databases; default: none but those of initdb. */
+  readonly cluster?: string;
 }
 
 /** A running server. Whoever started it calls `stop` on every path. */
@@ -61,11 +69,8 @@ export interface RunningPostgres {
   crash(): Promise<void>;
   /** Starts it again after `crash`. */
   restart(): Promise<void>;
-}
-
-interface Account {
-  readonly uid: number;
-  readonly gid: number;
+  /** Stops it, and keeps its databases and password in a new folder that other servers can be started from. */
+  keepAs(cluster: string): Promise<void>;
 }
 
 /** Where the binaries of a version are, or undefined where they are not installed. */
@@ -87,7 +92,11 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   try {
     const binaries = await reachableBinaries(found, home, account);
     const dataFolder = join(home, "data");
-    const password = await initialise(found, binaries, home, account);
+    const cluster = options.cluster ?? (await emptyCluster(found, binaries, account));
+    const password =
+      cluster === undefined
+        ? await runInitdb(binaries, home, account)
+        : await copyCluster(cluster, home);
     const majorVersion = Number.parseInt(
       await readFile(join(dataFolder, "PG_VERSION"), "utf8"),
       10,
@@ -114,6 +123,13 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
       stop: () => server.stop(),
       crash: () => server.crash(),
       restart: () => server.start(),
+      async keepAs(cluster) {
+        await server.shutDown();
+        await mkdir(cluster, { mode: 0o755 });
+        await rename(dataFolder, join(cluster, "data"));
+        await writeFile(join(cluster, "password"), password, { mode: 0o600 });
+        await server.stop();
+      },
     };
   } catch (error) {
     await rm(home, { recursive: true, force: true });
@@ -199,79 +215,6 @@ async function reachableBinaries(
   return join(copy, "bin");
 }
 
-/**
- * Names the folder for data folders that are made once and copied, which takes a tenth of the time: the tests' global set-up has one.
- * Absent: each server's is made anew.
- */
-export const templatesVariable = "JITDB_TEST_CLUSTERS";
-
-/** Makes the data folder, and gives the superuser's password. */
-async function initialise(
-  found: string,
-  binaries: string,
-  home: string,
-  account: Account | undefined,
-): Promise<string> {
-  const templates = process.env[templatesVariable];
-  if (templates === undefined) {
-    const password = randomBytes(18).toString("base64url");
-    await runInitdb(binaries, home, password, account);
-    return password;
-  }
-  const template = join(templates, createHash("sha256").update(found).digest("hex").slice(0, 16));
-  if (!existsSync(template)) {
-    await makeTemplate(template, binaries, account);
-  }
-  await run("cp", ["-pR", join(template, "data"), join(home, "data")]);
-  return await readFile(join(template, "password"), "utf8");
-}
-
-/** Test files that need it at the same time make one each; the first one stays. */
-async function makeTemplate(
-  template: string,
-  binaries: string,
-  account: Account | undefined,
-): Promise<void> {
-  const folder = await createHome(dirname(template), account);
-  const password = randomBytes(18).toString("base64url");
-  await runInitdb(binaries, folder, password, account);
-  await writeFile(join(folder, "password"), password, { mode: 0o600 });
-  await rename(folder, template).catch(async () => {
-    await rm(folder, { recursive: true });
-  });
-}
-
-async function runInitdb(
-  binaries: string,
-  home: string,
-  password: string,
-  account: Account | undefined,
-): Promise<void> {
-  const passwordFile = join(home, "initial-password");
-  await writeFile(passwordFile, password, { mode: 0o600 });
-  if (account !== undefined) {
-    await chown(passwordFile, account.uid, account.gid);
-  }
-  const options = [
-    "--username=postgres",
-    "--encoding=UTF8",
-    "--locale=C",
-    "--auth=scram-sha-256",
-    "--no-sync",
-  ];
-  await run(
-    join(binaries, "initdb"),
-    [...options, `--pwfile=${passwordFile}`, `--pgdata=${join(home, "data")}`],
-    { cwd: home, env: plainEnvironment(), ...account },
-  );
-  await rm(passwordFile);
-}
-
-/** No PG* variable of ours may steer the server. */
-function plainEnvironment(): NodeJS.ProcessEnv {
-  return { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" };
-}
-
 /** The server process and its folder. */
 class Server {
   readonly log: string;
@@ -324,17 +267,22 @@ class Server {
   }
 
   async stop(): Promise<void> {
-    await this.#end([
-      ["SIGINT", 10_000],
-      ["SIGQUIT", 5000],
-      ["SIGKILL", 5000],
-    ]);
-    process.off("exit", this.#onExit);
+    await this.shutDown();
     await rm(this.#home, { recursive: true, force: true, maxRetries: 5 });
   }
 
   async crash(): Promise<void> {
     await this.#end([["SIGQUIT", 10_000]]);
+    process.off("exit", this.#onExit);
+  }
+
+  /** Ends it, and leaves its folder. */
+  async shutDown(): Promise<void> {
+    await this.#end([
+      ["SIGINT", 10_000],
+      ["SIGQUIT", 5000],
+      ["SIGKILL", 5000],
+    ]);
     process.off("exit", this.#onExit);
   }
 

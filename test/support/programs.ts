@@ -6,7 +6,7 @@ import { execa } from "execa";
 const root = join(import.meta.dirname, "..", "..");
 
 /** Compiled code of the programs, for all that the tests start: a start of the server takes two thirds of the time. */
-const compileCache = join(root, ".cache", "node-compile");
+export const compileCache = join(root, ".cache", "node-compile");
 
 /** The built entry of each program. */
 export const programs = {

@@ -2,7 +2,7 @@
 
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Person } from "../../support/installation.ts";
+import { Person } from "../../support/person.ts";
 import type { FaultGroup } from "../fault.ts";
 import { startSilentSocket } from "../listeners.ts";
 import type { Scene } from "../scene.ts";
