@@ -1,5 +1,5 @@
 // A server's credentials service in a process of its own, which kills itself after a given step.
-// Started by crash.test.ts with one JSON argument.
+// Started by crash.exhaustive.test.ts with one JSON argument.
 
 import type { LifeStep } from "../../packages/server/src/credentials/database-users.ts";
 import { openStore } from "../../packages/server/src/store/store.ts";

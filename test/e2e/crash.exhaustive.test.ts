@@ -1,5 +1,5 @@
 // SIGKILL of the real server: at each statement of making and of ending a user, and at random moments (invariant 31). The soak tier has
-// the other moment of each statement and many more random ones; test/credentials/crash.test.ts has each step by itself.
+// the other moment of each statement and many more random ones; test/credentials/crash.exhaustive.test.ts has each step by itself.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { chooseSeed, crashAtRandom, leastAnswered, nothingLost } from "./random-crashes.ts";
