@@ -1,8 +1,18 @@
 // A PostgreSQL, a fake server in front of it, a logged-in home: what every test of the agent begins with.
 
 import { execa } from "execa";
-import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
+import pg from "pg";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  expect,
+  type RunnerTestCase,
+  TestRunner,
+} from "vitest";
 import type { RunningPostgres } from "../support/postgres.ts";
+import { requireProgram } from "../support/psql.ts";
 import { createHome, type Home, jitdb, startTrustingPostgres } from "./cli.ts";
 import { FakeServer } from "./fake-server.ts";
 
@@ -50,6 +60,10 @@ export class AgentFixture {
     });
   }
 
+  get postgres(): RunningPostgres {
+    return present(this.#postgres);
+  }
+
   get server(): FakeServer {
     return present(this.#server);
   }
@@ -66,8 +80,19 @@ export class AgentFixture {
 
   async #askPostgres(sql: string): Promise<string> {
     const { port } = present(this.#postgres);
-    const { stdout } = await psql(`host=127.0.0.1 port=${port} dbname=postgres user=postgres`, sql);
-    return stdout;
+    const client = new pg.Client({
+      host: "127.0.0.1",
+      port,
+      database: "postgres",
+      user: "postgres",
+    });
+    await client.connect();
+    try {
+      const { rows } = await client.query<unknown[]>({ text: sql, rowMode: "array" });
+      return String(rows[0]?.[0]);
+    } finally {
+      await client.end();
+    }
   }
 
   /** Starts `jitdb`; it is ended with the test. */
@@ -98,8 +123,14 @@ export function firstLine(stream: NodeJS.ReadableStream): Promise<string> {
   });
 }
 
-/** Runs psql with a connection string and no configuration of its own. */
+/** Skips the test that runs where there is no psql. */
+export function requirePsql(): void {
+  requireProgram("psql", TestRunner.getCurrentTest<RunnerTestCase>().context);
+}
+
+/** Runs psql with a connection string and no configuration of its own; skips the test where there is none. */
 export function psql(conninfo: string, sql: string, env: Record<string, string> = {}) {
+  requirePsql();
   return execa("psql", ["-X", "-w", "-At", conninfo, "-c", sql], {
     reject: false,
     env: { PGPASSWORD: undefined, LC_ALL: "C.UTF-8", ...env },

@@ -5,7 +5,15 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
-import { AgentFixture, firstLine, overSocket, overTcp, psql, type Ready } from "./agent-fixture.ts";
+import {
+  AgentFixture,
+  firstLine,
+  overSocket,
+  overTcp,
+  psql,
+  type Ready,
+  requirePsql,
+} from "./agent-fixture.ts";
 
 const fixture = new AgentFixture();
 
@@ -111,6 +119,7 @@ describe("jitdb connect --json", () => {
 
 describe("jitdb connect", () => {
   it("prints a line that works as it is in another terminal", async () => {
+    requirePsql();
     const child = fixture.start(["connect", "--port", "0"]);
     const line = await firstLine(child.stdout);
 
@@ -234,6 +243,7 @@ describe("jitdb connect", () => {
 
 describe("jitdb psql", () => {
   it("runs psql over a socket of its own and ends with its exit code", async () => {
+    requirePsql();
     const child = fixture.start([
       "psql",
       "prod-orders",
@@ -266,6 +276,7 @@ describe("jitdb psql", () => {
   });
 
   it("is not led astray by the shell's variables", async () => {
+    requirePsql();
     const child = fixture.start(["psql", "--", "-X", "-At", "-c", "select 1"], {
       env: { PGHOSTADDR: "192.0.2.1", PGSSLMODE: "require", PGSERVICE: "elsewhere" },
     });

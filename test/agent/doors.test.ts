@@ -14,7 +14,7 @@ import {
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { skip } from "../support/skip.ts";
-import { AgentFixture, overSocket, overTcp, psql } from "./agent-fixture.ts";
+import { AgentFixture, overSocket, overTcp, psql, requirePsql } from "./agent-fixture.ts";
 
 const fixture = new AgentFixture();
 
@@ -32,6 +32,7 @@ describe("the local doors (invariant 8)", () => {
     if (process.getuid?.() !== 0) {
       skip(context, "only root can become another user");
     }
+    requirePsql();
     const { ready } = await fixture.connect();
     expect((await stat(ready.socket)).mode & 0o777).toBe(0o700);
     const { exitCode, stderr } = await execa(

@@ -3,12 +3,15 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { requireProgram } from "../support/psql.ts";
 import { AgentFixture, overSocket, psql } from "./agent-fixture.ts";
 
 const fixture = new AgentFixture();
 
 describe("sessions through the agent", () => {
+  beforeEach((context) => requireProgram("psql", context));
+
   it("are cancelled by psql's Ctrl-C", async () => {
     const script = join(fixture.home.path, "script.sql");
     await writeFile(script, "select pg_sleep(60);\nselect 'after';\n");

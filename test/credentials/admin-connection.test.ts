@@ -8,6 +8,7 @@ import { testCertificate, testKey } from "../../packages/cli/src/network/test-ce
 import type { DatabaseTlsConfig, LoginMethod } from "../../packages/server/src/config/config.ts";
 import { postgresEngine } from "../../packages/server/src/engines/postgres/engine.ts";
 import { Secret } from "../../packages/shared/src/secret.ts";
+import { testedVersions } from "../support/versions.ts";
 import { createFixture, databaseConfig, type Fixture } from "./fixture.ts";
 import { until } from "./service-fixture.ts";
 
@@ -54,7 +55,7 @@ test("a false server that lets everybody in gets no verifier of a new user (inva
   expect(received).toHaveLength(1);
 });
 
-describe.each(["system", "embedded"] as const)("TLS to the %s PostgreSQL", (version) => {
+describe.each(testedVersions)("TLS to the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   beforeAll(async () => {
     fixture = await createFixture(version);

@@ -5,6 +5,7 @@ import type { AttributedTrace } from "../../packages/server/src/credentials/comp
 import type { Credentials } from "../../packages/server/src/credentials/service.ts";
 import { openMemoryStore, type Store } from "../../packages/server/src/store/store.ts";
 import type { GrantId } from "../../packages/shared/src/ids.ts";
+import { testedVersions } from "../support/versions.ts";
 import { createFixture, type Fixture } from "./fixture.ts";
 import {
   addGrant,
@@ -18,7 +19,7 @@ import {
 
 const hour = 3_600_000;
 
-describe.each(["system", "embedded"] as const)("comparisons on the %s PostgreSQL", (version) => {
+describe.each(testedVersions)("comparisons on the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   let store: Store;
   let service: Credentials;

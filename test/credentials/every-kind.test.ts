@@ -1,13 +1,14 @@
 // Objects of every kind that a role without superuser's rights can make, in several databases, and what becomes of each.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { testedVersions } from "../support/versions.ts";
 import { catalogue, end, isGone } from "./ending.ts";
 import { createFixture, type Fixture, type TestUser } from "./fixture.ts";
 
 /** The second one's name is what nobody should paste into SQL. */
 const databases = ["orders", 'Other" --'];
 
-describe.each(["system", "embedded"] as const)("traces on the %s PostgreSQL", (version) => {
+describe.each(testedVersions)("traces on the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   beforeAll(async () => {
     fixture = await createFixture(version);

@@ -2,10 +2,11 @@
 // it can become them, too.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { testedVersions } from "../support/versions.ts";
 import { catalogue, end, isGone } from "./ending.ts";
 import { createFixture, type Fixture, sqlstateOf } from "./fixture.ts";
 
-describe.each(["system", "embedded"] as const)("shared roles on the %s PostgreSQL", (version) => {
+describe.each(testedVersions)("shared roles on the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   beforeAll(async () => {
     fixture = await createFixture(version);

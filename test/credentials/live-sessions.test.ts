@@ -8,6 +8,7 @@ import type { Credentials } from "../../packages/server/src/credentials/service.
 import { openMemoryStore, type Store } from "../../packages/server/src/store/store.ts";
 import type { GrantId } from "../../packages/shared/src/ids.ts";
 import { PostgresRelay } from "../support/postgres-relay.ts";
+import { testedVersions } from "../support/versions.ts";
 import { connect, createFixture, type Fixture, userName } from "./fixture.ts";
 import {
   addGrant,
@@ -104,7 +105,7 @@ const works: readonly Work[] = [
   },
 ];
 
-describe.each(["system", "embedded"] as const)("live sessions on the %s PostgreSQL", (version) => {
+describe.each(testedVersions)("live sessions on the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   let store: Store;
   let service: Credentials;

@@ -7,6 +7,7 @@ import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createLogger } from "../../packages/server/src/logger.ts";
 import { openMemoryStore } from "../../packages/server/src/store/store.ts";
+import { testedVersions } from "../support/versions.ts";
 import { createFixture, type Fixture } from "./fixture.ts";
 import {
   addGrant,
@@ -31,7 +32,7 @@ const server = createServer((socket) => {
 });
 server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => console.log(server.address().port));`;
 
-describe.each(["system", "embedded"] as const)("a partition from the %s PostgreSQL", (version) => {
+describe.each(testedVersions)("a partition from the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   let passer: ChildProcess;
   let port: number;

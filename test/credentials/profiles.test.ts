@@ -2,11 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkDatabase } from "../../packages/server/src/credentials/service.ts";
 import { postgresEngine } from "../../packages/server/src/engines/postgres/engine.ts";
 import { Secret } from "../../packages/shared/src/secret.ts";
+import { testedVersions } from "../support/versions.ts";
 import { createFixture, type Fixture, setUp, sqlstateOf, verifierOf } from "./fixture.ts";
 
 const denied = "42501";
 
-describe.each(["system", "embedded"] as const)("profiles on the %s PostgreSQL", (version) => {
+describe.each(testedVersions)("profiles on the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   beforeAll(async () => {
     fixture = await createFixture(version, { log_statement: "all" });

@@ -15,6 +15,7 @@ import { createLogger } from "../../packages/server/src/logger.ts";
 import { openMemoryStore, type Store } from "../../packages/server/src/store/store.ts";
 import type { GrantId } from "../../packages/shared/src/ids.ts";
 import { Secret } from "../../packages/shared/src/secret.ts";
+import { testedVersions } from "../support/versions.ts";
 import { createFixture, type Fixture, userName } from "./fixture.ts";
 import {
   addGrant,
@@ -29,7 +30,7 @@ import {
 
 const hour = 3_600_000;
 
-describe.each(["system", "embedded"] as const)("credentials on the %s PostgreSQL", (version) => {
+describe.each(testedVersions)("credentials on the %s PostgreSQL", (version) => {
   let fixture: Fixture;
   let store: Store;
   const services: Credentials[] = [];

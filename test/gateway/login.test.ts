@@ -21,7 +21,8 @@ import {
 import { backendMessages } from "../../packages/shared/src/postgres/messages.ts";
 import { protocolVersions } from "../../packages/shared/src/postgres/startup.ts";
 import { cstring, encodeMessage, int32, uint8 } from "../../packages/shared/src/postgres/writer.ts";
-import { type PostgresVersion, type RunningPostgres, startPostgres } from "../support/postgres.ts";
+import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
+import { testedVersions } from "../support/versions.ts";
 import { createRig, type Rig } from "./rig.ts";
 import { startUp, WireClient } from "./wire-client.ts";
 
@@ -42,204 +43,201 @@ async function open(rig: Rig): Promise<WireClient> {
   return WireClient.open(await rig.agent("alice"), grant);
 }
 
-describe.each<PostgresVersion>(["system", "embedded"])(
-  "a login to the %s PostgreSQL",
-  (version) => {
-    let postgres: RunningPostgres;
-    let ca: string;
-    beforeAll(async () => {
-      postgres = await startPostgres({ version });
-      ca = await turnOnTls(postgres);
-    });
-    afterAll(() => postgres.stop());
-    const encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+describe.each(testedVersions)("a login to the %s PostgreSQL", (version) => {
+  let postgres: RunningPostgres;
+  let ca: string;
+  beforeAll(async () => {
+    postgres = await startPostgres({ version });
+    ca = await turnOnTls(postgres);
+  });
+  afterAll(() => postgres.stop());
+  const encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
 
-    test.each([
-      ["disable", "127.0.0.1", false, "f"],
-      ["require", "127.0.0.1", false, "t"],
-      ["verify-ca", "127.0.0.1", true, "t"],
-      ["verify-full", "localhost", true, "t"],
-    ] as const)("with TLS mode %s on %s", async (mode, host, hasCa, isEncrypted) => {
-      const rig = await rigFor(postgres, { host, tls: hasCa ? { mode, ca } : { mode } });
-      const client = await open(rig);
-      expect((await client.query(encrypted)).rows).toEqual([[isEncrypted]]);
-      const pid = rig.gateway.sessions()[0]?.backendPid;
-      client.stream.agent.ws.close(1000);
-      await rig.recorded("session.closed");
-      expect(pid).toBeGreaterThan(0);
-    });
+  test.each([
+    ["disable", "127.0.0.1", false, "f"],
+    ["require", "127.0.0.1", false, "t"],
+    ["verify-ca", "127.0.0.1", true, "t"],
+    ["verify-full", "localhost", true, "t"],
+  ] as const)("with TLS mode %s on %s", async (mode, host, hasCa, isEncrypted) => {
+    const rig = await rigFor(postgres, { host, tls: hasCa ? { mode, ca } : { mode } });
+    const client = await open(rig);
+    expect((await client.query(encrypted)).rows).toEqual([[isEncrypted]]);
+    const pid = rig.gateway.sessions()[0]?.backendPid;
+    client.stream.agent.ws.close(1000);
+    await rig.recorded("session.closed");
+    expect(pid).toBeGreaterThan(0);
+  });
 
-    test("is refused through somebody in the middle, since it is bound to the server's certificate (invariant 17)", async () => {
-      const folder = await mkdtemp(join(tmpdir(), "jitdb-middle-"));
-      const [key, cert] = await makeCertificate(folder);
-      const sent: Buffer[] = [];
-      const middle = createServer((socket) => {
-        socket.once("data", () => {
-          socket.write("S");
-          const options = { isServer: true, key, cert };
-          const client = new TLSSocket(socket, options);
-          const target = { ...postgres, name: "", tls: { mode: "require" } } as const;
-          void relayTls(client, target, (bytes) => sent.push(bytes));
-        });
+  test("is refused through somebody in the middle, since it is bound to the server's certificate (invariant 17)", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "jitdb-middle-"));
+    const [key, cert] = await makeCertificate(folder);
+    const sent: Buffer[] = [];
+    const middle = createServer((socket) => {
+      socket.once("data", () => {
+        socket.write("S");
+        const options = { isServer: true, key, cert };
+        const client = new TLSSocket(socket, options);
+        const target = { ...postgres, name: "", tls: { mode: "require" } } as const;
+        void relayTls(client, target, (bytes) => sent.push(bytes));
       });
-      middle.listen(0, "127.0.0.1");
-      await once(middle, "listening");
-      try {
-        const { port } = middle.address() as AddressInfo;
-        const rig = await rigFor(postgres, { port, tls: { mode: "require" } });
-        await expect(open(rig)).rejects.toMatchObject({ code: "postgres.auth" });
-        expect(Buffer.concat(sent).toString("latin1")).toContain("SCRAM-SHA-256-PLUS\0");
-        expect(await readFile(postgres.serverLog, "utf8")).toContain(
-          "SCRAM channel binding check failed",
-        );
-      } finally {
-        middle.close();
-        await rm(folder, { recursive: true });
+    });
+    middle.listen(0, "127.0.0.1");
+    await once(middle, "listening");
+    try {
+      const { port } = middle.address() as AddressInfo;
+      const rig = await rigFor(postgres, { port, tls: { mode: "require" } });
+      await expect(open(rig)).rejects.toMatchObject({ code: "postgres.auth" });
+      expect(Buffer.concat(sent).toString("latin1")).toContain("SCRAM-SHA-256-PLUS\0");
+      expect(await readFile(postgres.serverLog, "utf8")).toContain(
+        "SCRAM channel binding check failed",
+      );
+    } finally {
+      middle.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("through the server's Unix socket", async () => {
+    const rig = await rigFor(postgres, {
+      host: postgres.socketFolder,
+      tls: { mode: "verify-full" },
+    });
+    const client = await open(rig);
+    expect((await client.query("select inet_server_addr() is null")).rows).toEqual([["t"]]);
+  });
+
+  test.each([
+    ["an authority that is not the configured one", "verify-ca", "127.0.0.1"],
+    ["a name that is not in the certificate", "verify-full", "127.0.0.1"],
+  ] as const)("is refused for %s", async (_, mode, host) => {
+    const wrongCa = mode === "verify-ca" ? undefined : ca;
+    const rig = await rigFor(postgres, {
+      host,
+      tls: wrongCa === undefined ? { mode } : { mode, ca: wrongCa },
+    });
+    await expect(open(rig)).rejects.toMatchObject({ code: "database.misconfigured" });
+  });
+
+  test.each([
+    ["a wrong password", "alter role USER password 'another'", "database.password"],
+    ["a user that is gone", "drop role USER", "database.password"],
+    ["a user that is locked", "alter role USER nologin", "postgres.auth"],
+    [
+      "a user that may not connect",
+      "revoke connect on database postgres from public",
+      "database.misconfigured",
+    ],
+    ["no place for another session", "alter role USER connection limit 0", "limit.reached"],
+  ])("is refused for %s, without names (invariant 18)", async (_, sql, code) => {
+    const rig = await rigFor(postgres, {});
+    const grant = await rig.grant("alice");
+    const { userName, password } = rig.userOf(grant);
+    await rig.superuser(sql.replace("USER", userName));
+    const agent = await rig.agent("alice");
+    const opened = agent.open("session", grant, startUp()).opened();
+    const refusal = await opened.catch((error: unknown) => error);
+    await rig.superuser("grant connect on database postgres to public");
+    expect(refusal).toMatchObject({ code });
+    const shown = JSON.stringify([refusal, String(refusal)]);
+    for (const canary of [password.reveal(), "canary_admin", postgres.host, userName]) {
+      expect(shown).not.toContain(canary);
+    }
+    expect(rig.log.join("")).not.toContain(password.reveal());
+  });
+
+  test("says that the database is away, and where only in the log (invariant 18)", async () => {
+    const rig = await rigFor(postgres, { host: "localhost.invalid" });
+    const refusal = await open(rig).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: "database.unavailable" });
+    expect(String(refusal)).not.toContain("localhost");
+    expect(rig.log.join("")).toContain("localhost.invalid");
+  });
+
+  test("waits for a user that is just being made, and not for ever", async () => {
+    const rig = await rigFor(postgres, {});
+    const grant = await rig.grant("alice");
+    const user = rig.userOf(grant);
+    let asked = 0;
+    rig.setUser(grant, () => {
+      asked += 1;
+      return { ...user, state: asked < 4 ? "planned" : "created" };
+    });
+    const agent = await rig.agent("alice");
+    await WireClient.open(agent, grant);
+    expect(asked).toBe(4);
+    rig.setUser(grant, { ...user, state: "planned" });
+    const opening = () => agent.open("session", grant, startUp()).opened();
+    await expect(opening()).rejects.toMatchObject({ code: "database.not_ready" });
+    rig.setUser(grant, {
+      ...user,
+      state: "planned",
+      problem: "canary_admin@10.0.0.1 is refused",
+    });
+    const refusal = await opening().catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: "database.unavailable" });
+    expect(String(refusal)).not.toContain("canary");
+  });
+
+  test("gives a user that has set its own password another one, once for all that find out (invariant 42)", async () => {
+    const rig = await rigFor(postgres, {});
+    const grant = await rig.grant("alice");
+    const user = rig.userOf(grant);
+    const agent = await rig.agent("alice");
+    const client = await WireClient.open(agent, grant);
+    await client.query("alter role current_user password 'mine'");
+    let renewals = 0;
+    rig.setRenewPassword(async () => {
+      renewals += 1;
+      await rig.superuser(`alter role ${user.userName} password '${user.password.reveal()}'`);
+    });
+    const next = await WireClient.open(agent, grant);
+    expect((await next.query("select 1")).rows).toEqual([["1"]]);
+    await WireClient.open(agent, grant);
+    expect(renewals).toBe(1);
+    expect(rig.records("session.refused")).toEqual([]);
+  });
+
+  test("settles before its backend can be taken for a stranger's (invariant 42)", async () => {
+    const rig = await rigFor(postgres, {});
+    const grant = await rig.grant("alice");
+    const agent = await rig.agent("alice");
+    const stream = agent.open("session", grant, startUp());
+    // As the sweep does it: the database first, then the logins, then the owned ones.
+    for (;;) {
+      const listed = await rig.superuser(
+        `select pid from pg_stat_activity where usename = '${rig.userOf(grant).userName}'`,
+      );
+      await rig.gateway.loginsSettled(rig.databaseName);
+      const owned = rig.gateway.ownedBackends(rig.databaseName);
+      expect(owned).toEqual(expect.arrayContaining(listed.map(([pid]) => pid)));
+      if (listed.length > 0) {
+        break;
       }
-    });
+    }
+    await stream.opened();
+  });
 
-    test("through the server's Unix socket", async () => {
-      const rig = await rigFor(postgres, {
-        host: postgres.socketFolder,
-        tls: { mode: "verify-full" },
-      });
-      const client = await open(rig);
-      expect((await client.query("select inet_server_addr() is null")).rows).toEqual([["t"]]);
+  test("is refused beyond the database's and the grant's numbers of sessions", async () => {
+    const rig = await createRig(postgres, {
+      database: { maxConnections: 2 },
+      limits: { maxSessionsPerGrant: 1 },
     });
-
-    test.each([
-      ["an authority that is not the configured one", "verify-ca", "127.0.0.1"],
-      ["a name that is not in the certificate", "verify-full", "127.0.0.1"],
-    ] as const)("is refused for %s", async (_, mode, host) => {
-      const wrongCa = mode === "verify-ca" ? undefined : ca;
-      const rig = await rigFor(postgres, {
-        host,
-        tls: wrongCa === undefined ? { mode } : { mode, ca: wrongCa },
-      });
-      await expect(open(rig)).rejects.toMatchObject({ code: "database.misconfigured" });
-    });
-
-    test.each([
-      ["a wrong password", "alter role USER password 'another'", "database.password"],
-      ["a user that is gone", "drop role USER", "database.password"],
-      ["a user that is locked", "alter role USER nologin", "postgres.auth"],
-      [
-        "a user that may not connect",
-        "revoke connect on database postgres from public",
-        "database.misconfigured",
-      ],
-      ["no place for another session", "alter role USER connection limit 0", "limit.reached"],
-    ])("is refused for %s, without names (invariant 18)", async (_, sql, code) => {
-      const rig = await rigFor(postgres, {});
-      const grant = await rig.grant("alice");
-      const { userName, password } = rig.userOf(grant);
-      await rig.superuser(sql.replace("USER", userName));
-      const agent = await rig.agent("alice");
-      const opened = agent.open("session", grant, startUp()).opened();
-      const refusal = await opened.catch((error: unknown) => error);
-      await rig.superuser("grant connect on database postgres to public");
-      expect(refusal).toMatchObject({ code });
-      const shown = JSON.stringify([refusal, String(refusal)]);
-      for (const canary of [password.reveal(), "canary_admin", postgres.host, userName]) {
-        expect(shown).not.toContain(canary);
-      }
-      expect(rig.log.join("")).not.toContain(password.reveal());
-    });
-
-    test("says that the database is away, and where only in the log (invariant 18)", async () => {
-      const rig = await rigFor(postgres, { host: "localhost.invalid" });
-      const refusal = await open(rig).catch((error: unknown) => error);
-      expect(refusal).toMatchObject({ code: "database.unavailable" });
-      expect(String(refusal)).not.toContain("localhost");
-      expect(rig.log.join("")).toContain("localhost.invalid");
-    });
-
-    test("waits for a user that is just being made, and not for ever", async () => {
-      const rig = await rigFor(postgres, {});
-      const grant = await rig.grant("alice");
-      const user = rig.userOf(grant);
-      let asked = 0;
-      rig.setUser(grant, () => {
-        asked += 1;
-        return { ...user, state: asked < 4 ? "planned" : "created" };
-      });
-      const agent = await rig.agent("alice");
-      await WireClient.open(agent, grant);
-      expect(asked).toBe(4);
-      rig.setUser(grant, { ...user, state: "planned" });
-      const opening = () => agent.open("session", grant, startUp()).opened();
-      await expect(opening()).rejects.toMatchObject({ code: "database.not_ready" });
-      rig.setUser(grant, {
-        ...user,
-        state: "planned",
-        problem: "canary_admin@10.0.0.1 is refused",
-      });
-      const refusal = await opening().catch((error: unknown) => error);
-      expect(refusal).toMatchObject({ code: "database.unavailable" });
-      expect(String(refusal)).not.toContain("canary");
-    });
-
-    test("gives a user that has set its own password another one, once for all that find out (invariant 42)", async () => {
-      const rig = await rigFor(postgres, {});
-      const grant = await rig.grant("alice");
-      const user = rig.userOf(grant);
-      const agent = await rig.agent("alice");
-      const client = await WireClient.open(agent, grant);
-      await client.query("alter role current_user password 'mine'");
-      let renewals = 0;
-      rig.setRenewPassword(async () => {
-        renewals += 1;
-        await rig.superuser(`alter role ${user.userName} password '${user.password.reveal()}'`);
-      });
-      const next = await WireClient.open(agent, grant);
-      expect((await next.query("select 1")).rows).toEqual([["1"]]);
-      await WireClient.open(agent, grant);
-      expect(renewals).toBe(1);
-      expect(rig.records("session.refused")).toEqual([]);
-    });
-
-    test("settles before its backend can be taken for a stranger's (invariant 42)", async () => {
-      const rig = await rigFor(postgres, {});
-      const grant = await rig.grant("alice");
-      const agent = await rig.agent("alice");
-      const stream = agent.open("session", grant, startUp());
-      // As the sweep does it: the database first, then the logins, then the owned ones.
-      for (;;) {
-        const listed = await rig.superuser(
-          `select pid from pg_stat_activity where usename = '${rig.userOf(grant).userName}'`,
-        );
-        await rig.gateway.loginsSettled(rig.databaseName);
-        const owned = rig.gateway.ownedBackends(rig.databaseName);
-        expect(owned).toEqual(expect.arrayContaining(listed.map(([pid]) => pid)));
-        if (listed.length > 0) {
-          break;
-        }
-      }
-      await stream.opened();
-    });
-
-    test("is refused beyond the database's and the grant's numbers of sessions", async () => {
-      const rig = await createRig(postgres, {
-        database: { maxConnections: 2 },
-        limits: { maxSessionsPerGrant: 1 },
-      });
-      rigs.push(rig);
-      const agent = await rig.agent("alice");
-      const [first, second, third] = [
-        await rig.grant("alice"),
-        await rig.grant("alice"),
-        await rig.grant("alice"),
-      ];
-      const client = await WireClient.open(agent, first);
-      await expect(WireClient.open(agent, first)).rejects.toMatchObject({ code: "limit.reached" });
-      await WireClient.open(agent, second);
-      await expect(WireClient.open(agent, third)).rejects.toMatchObject({ code: "limit.reached" });
-      client.stream.close();
-      await rig.recorded("session.closed");
-      await WireClient.open(agent, third);
-    });
-  },
-);
+    rigs.push(rig);
+    const agent = await rig.agent("alice");
+    const [first, second, third] = [
+      await rig.grant("alice"),
+      await rig.grant("alice"),
+      await rig.grant("alice"),
+    ];
+    const client = await WireClient.open(agent, first);
+    await expect(WireClient.open(agent, first)).rejects.toMatchObject({ code: "limit.reached" });
+    await WireClient.open(agent, second);
+    await expect(WireClient.open(agent, third)).rejects.toMatchObject({ code: "limit.reached" });
+    client.stream.close();
+    await rig.recorded("session.closed");
+    await WireClient.open(agent, third);
+  });
+});
 
 async function relayTls(
   client: TLSSocket,

@@ -13,7 +13,8 @@ import {
   encodeCancelRequest,
   encodeStartupMessage,
 } from "../../packages/shared/src/postgres/startup.ts";
-import { type PostgresVersion, type RunningPostgres, startPostgres } from "../support/postgres.ts";
+import { type RunningPostgres, startPostgres } from "../support/postgres.ts";
+import { testedVersions } from "../support/versions.ts";
 import { createRig, type Rig } from "./rig.ts";
 import { WireClient } from "./wire-client.ts";
 
@@ -54,84 +55,77 @@ async function negotiateDirectly(
   }
 }
 
-describe.each<PostgresVersion>(["system", "embedded"])(
-  "a client of the %s PostgreSQL",
-  (version) => {
-    let postgres: RunningPostgres;
-    let rig: Rig;
-    beforeAll(async () => {
-      postgres = await startPostgres({ version });
-    });
-    afterAll(() => postgres.stop());
-    beforeEach(async () => {
-      rig = await createRig(postgres);
-    });
-    afterEach(() => rig.close());
+describe.each(testedVersions)("a client of the %s PostgreSQL", (version) => {
+  let postgres: RunningPostgres;
+  let rig: Rig;
+  beforeAll(async () => {
+    postgres = await startPostgres({ version });
+  });
+  afterAll(() => postgres.stop());
+  beforeEach(async () => {
+    rig = await createRig(postgres);
+  });
+  afterEach(() => rig.close());
 
-    test.each([
-      ["3.0", 0x0003_0000, []],
-      ["3.0 and an option of the protocol", 0x0003_0000, ["_pq_.x"]],
-      ["3.1, which nobody speaks", 0x0003_0001, []],
-      ["3.2", 0x0003_0002, []],
-      ["3.2 and options of the protocol", 0x0003_0002, ["_pq_.b", "geqo", "_pq_.a", "_pq_.b"]],
-      ["3.3", 0x0003_0003, []],
-      ["3.9999 and an option, as libpq does to keep servers honest", 0x0003_270f, ["_pq_.test"]],
-    ] as const)(
-      "that asks for %s gets what the server would have agreed to",
-      async (_, asked, options) => {
-        const grant = await rig.grant("alice");
-        const { userName, password } = rig.userOf(grant);
-        const packet = startUp(asked, userName, options);
-        const expected = await negotiateDirectly(postgres, packet);
-        const client = await WireClient.open(await rig.agent("alice"), grant, packet);
-        const end = client.greeting.findIndex(
-          ({ type }) => type === backendMessages.Authentication,
-        );
-        expect(
-          client.greeting
-            .slice(0, end)
-            .map(({ type, body }) => ({ type, body: Buffer.from(body) })),
-        ).toEqual(expected);
-        const direct = await logIn({
-          database: { ...postgres, name: "", tls: { mode: "disable" }, database: "postgres" },
-          user: { name: userName, password },
-          version: Math.min(asked, 0x0003_0002),
-          settings: [],
-          keys: new ScramKeyCache(),
-          signal: AbortSignal.timeout(5000),
-        });
-        direct.connection.socket.destroy();
-        const key = keyOf(client);
-        expect(key.secret.length).toBe(direct.key.secret.length);
-        expect(key.processId).toBe(rig.gateway.sessions()[0]?.backendPid);
-        expect((await client.query("select 1")).rows).toEqual([["1"]]);
-      },
-    );
-
-    test("cancels with the key of its version, and with no part of it (invariant 16)", async () => {
+  test.each([
+    ["3.0", 0x0003_0000, []],
+    ["3.0 and an option of the protocol", 0x0003_0000, ["_pq_.x"]],
+    ["3.1, which nobody speaks", 0x0003_0001, []],
+    ["3.2", 0x0003_0002, []],
+    ["3.2 and options of the protocol", 0x0003_0002, ["_pq_.b", "geqo", "_pq_.a", "_pq_.b"]],
+    ["3.3", 0x0003_0003, []],
+    ["3.9999 and an option, as libpq does to keep servers honest", 0x0003_270f, ["_pq_.test"]],
+  ] as const)(
+    "that asks for %s gets what the server would have agreed to",
+    async (_, asked, options) => {
       const grant = await rig.grant("alice");
-      const agent = await rig.agent("alice");
-      const client = await WireClient.open(agent, grant, startUp(0x0003_0002, "me", []));
-      const { processId, secret } = keyOf(client);
-      expect(secret.length).toBe(postgres.majorVersion >= 18 ? 32 : 4);
-      await client.send(encodeQuery("select pg_sleep(60)"));
-      await rig.asleep();
-      const wrong = [
-        secret.length > 4 ? secret.subarray(0, 4) : Uint8Array.of(...secret, 0),
-        Uint8Array.of(...secret, ...secret),
-        secret.with(-1, (secret.at(-1) ?? 0) ^ 1),
-      ];
-      for (const guess of wrong) {
-        const packet = encodeCancelRequest({ processId, secret: guess });
-        expect(await agent.open("cancel", grant, packet).untilEnded()).toBeUndefined();
-      }
-      const packet = encodeCancelRequest({ processId, secret });
+      const { userName, password } = rig.userOf(grant);
+      const packet = startUp(asked, userName, options);
+      const expected = await negotiateDirectly(postgres, packet);
+      const client = await WireClient.open(await rig.agent("alice"), grant, packet);
+      const end = client.greeting.findIndex(({ type }) => type === backendMessages.Authentication);
+      expect(
+        client.greeting.slice(0, end).map(({ type, body }) => ({ type, body: Buffer.from(body) })),
+      ).toEqual(expected);
+      const direct = await logIn({
+        database: { ...postgres, name: "", tls: { mode: "disable" }, database: "postgres" },
+        user: { name: userName, password },
+        version: Math.min(asked, 0x0003_0002),
+        settings: [],
+        keys: new ScramKeyCache(),
+        signal: AbortSignal.timeout(5000),
+      });
+      direct.connection.socket.destroy();
+      const key = keyOf(client);
+      expect(key.secret.length).toBe(direct.key.secret.length);
+      expect(key.processId).toBe(rig.gateway.sessions()[0]?.backendPid);
+      expect((await client.query("select 1")).rows).toEqual([["1"]]);
+    },
+  );
+
+  test("cancels with the key of its version, and with no part of it (invariant 16)", async () => {
+    const grant = await rig.grant("alice");
+    const agent = await rig.agent("alice");
+    const client = await WireClient.open(agent, grant, startUp(0x0003_0002, "me", []));
+    const { processId, secret } = keyOf(client);
+    expect(secret.length).toBe(postgres.majorVersion >= 18 ? 32 : 4);
+    await client.send(encodeQuery("select pg_sleep(60)"));
+    await rig.asleep();
+    const wrong = [
+      secret.length > 4 ? secret.subarray(0, 4) : Uint8Array.of(...secret, 0),
+      Uint8Array.of(...secret, ...secret),
+      secret.with(-1, (secret.at(-1) ?? 0) ^ 1),
+    ];
+    for (const guess of wrong) {
+      const packet = encodeCancelRequest({ processId, secret: guess });
       expect(await agent.open("cancel", grant, packet).untilEnded()).toBeUndefined();
-      expect((await client.result()).error).toMatchObject({ code: "57014" });
-      expect(rig.records("session.cancel").map(({ forwarded }) => forwarded)).toEqual([
-        ...wrong.map(() => false),
-        true,
-      ]);
-    });
-  },
-);
+    }
+    const packet = encodeCancelRequest({ processId, secret });
+    expect(await agent.open("cancel", grant, packet).untilEnded()).toBeUndefined();
+    expect((await client.result()).error).toMatchObject({ code: "57014" });
+    expect(rig.records("session.cancel").map(({ forwarded }) => forwarded)).toEqual([
+      ...wrong.map(() => false),
+      true,
+    ]);
+  });
+});

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import pg from "pg";
 import { afterEach, describe, expect, test } from "vitest";
 import { type RunningPostgres, startPostgres } from "./postgres.ts";
+import { testedVersions } from "./versions.ts";
 
 describe("the throwaway PostgreSQL", () => {
   const running: RunningPostgres[] = [];
@@ -28,16 +29,13 @@ describe("the throwaway PostgreSQL", () => {
     }
   }
 
-  test.each(["system", "embedded"] as const)(
-    "starts the %s server, logs and leaves nothing",
-    async (version) => {
-      const server = await start({ version, settings: { log_statement: "all" } });
-      expect(await query(server, "select 'canary' || 1")).toEqual([["canary1"]]);
-      expect(await readFile(server.serverLog, "utf8")).toContain("select 'canary' || 1");
-      await server.stop();
-      expect(existsSync(dirname(server.serverLog))).toBe(false);
-    },
-  );
+  test.each(testedVersions)("starts the %s server, logs and leaves nothing", async (version) => {
+    const server = await start({ version, settings: { log_statement: "all" } });
+    expect(await query(server, "select 'canary' || 1")).toEqual([["canary1"]]);
+    expect(await readFile(server.serverLog, "utf8")).toContain("select 'canary' || 1");
+    await server.stop();
+    expect(existsSync(dirname(server.serverLog))).toBe(false);
+  });
 
   test("starts two at once on ports of their own", async () => {
     const [a, b] = await Promise.all([start({ version: "system" }), start({ version: "system" })]);

