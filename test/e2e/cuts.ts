@@ -118,7 +118,7 @@ export function cutWithin(
 ): () => boolean {
   const goal = network.cuts + count;
   network.nextCut = () =>
-    network.cuts >= goal ? undefined : 1 + Math.floor(random() * ((bytes * 2) / (count * 1.2)));
+    network.cuts >= goal ? undefined : 1 + Math.floor(random() * (bytes / count));
   network.cut();
   return () => network.cuts >= goal;
 }

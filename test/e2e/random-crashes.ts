@@ -36,8 +36,9 @@ export interface CrashReport {
 export const leastAnswered = 10;
 
 const limits = {
-  /** Between a server that is ready and its next crash, at the most. */
+  /** Between a server that is ready and its next crash, at the most; longer where servers take longer than this to start. */
   longestLifeMs: 3000,
+  usualStartMs: 900,
   /** The promise is a second; this machine has two cores and starts a server each second. */
   graceMs: 2000,
   grantSeconds: 4,
@@ -63,7 +64,7 @@ export async function crashAtRandom(
   const work = [...people.map((person) => run.work(person)), run.watch()];
   for (let kill = 0; kill < kills || (!run.hasServed && kill < 5 * kills); kill++) {
     // Squared: more often while a server starts up than later.
-    await delay(random() ** 2 * company.seconds(limits.longestLifeMs));
+    await delay(random() ** 2 * limits.longestLifeMs * run.slowness);
     await run.crash();
   }
   run.stop();
@@ -76,6 +77,8 @@ class Run {
   #isOver = false;
   #answered = 0;
   #number = 0;
+  /** How much longer the last start took than on a machine that has nothing else to do. */
+  slowness = 1;
   /** Epoch ms since when the server can be reached; undefined while it is dead. */
   #readySince: number | undefined = Date.now();
   readonly #seen: { readonly at: number; readonly user: string; readonly readySince: number }[] =
@@ -97,8 +100,10 @@ class Run {
     const { installation } = this.#company;
     this.#readySince = undefined;
     await installation.killServer();
+    const startedAt = Date.now();
     await installation.startServer();
     this.#readySince = Date.now();
+    this.slowness = Math.max(1, (this.#readySince - startedAt) / limits.usualStartMs);
   }
 
   /** Asks for access, uses it while it lasts, and asks again; whatever fails because the server died is tried again. */
@@ -122,7 +127,7 @@ class Run {
 
   async #enter(person: Person): Promise<Door | undefined> {
     try {
-      const time = `${this.#company.seconds(limits.grantSeconds)}s`;
+      const time = `${Math.ceil(limits.grantSeconds * this.slowness)}s`;
       await this.#company.grant(time, "read-write", person);
       return await this.#company.connect([], person);
     } catch {
