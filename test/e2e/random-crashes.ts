@@ -39,6 +39,7 @@ const limits = {
   /** Between a server that is ready and its next crash, at the most; longer where servers take longer than this to start. */
   longestLifeMs: 3000,
   usualStartMs: 900,
+  mostSlowness: 4,
   /** The promise is a second; this machine has two cores and starts a server each second. */
   graceMs: 2000,
   grantSeconds: 4,
@@ -103,7 +104,8 @@ class Run {
     const startedAt = Date.now();
     await installation.startServer();
     this.#readySince = Date.now();
-    this.slowness = Math.max(1, (this.#readySince - startedAt) / limits.usualStartMs);
+    const measured = (this.#readySince - startedAt) / limits.usualStartMs;
+    this.slowness = Math.min(limits.mostSlowness, Math.max(1, measured));
   }
 
   /** Asks for access, uses it while it lasts, and asks again; whatever fails because the server died is tried again. */
@@ -170,7 +172,8 @@ class Run {
     await eventually(
       "no role is left",
       async () => (await installation.ephemeralUsers()).length === 0,
-      15_000,
+      // The last grant's own time, and some for its end.
+      limits.grantSeconds * limits.mostSlowness * 1000 + 15_000,
     );
     const isWhole = async () => {
       const journal = await this.#company.journal();
