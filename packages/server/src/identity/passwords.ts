@@ -116,7 +116,12 @@ interface Parameters extends Cost {
   readonly tagBytes: number;
 }
 
-function encode({ memory, passes, parallelism }: Cost, salt: Uint8Array, tag: Uint8Array): string {
+/** The PHC string of a hash. */
+export function encode(
+  { memory, passes, parallelism }: Cost,
+  salt: Uint8Array,
+  tag: Uint8Array,
+): string {
   return `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${base64(salt)}$${base64(tag)}`;
 }
 
