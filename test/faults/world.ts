@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { eventually } from "../support/eventually.ts";
 import { type Installation, startInstallation } from "../support/installation.ts";
 import type { Person } from "../support/person.ts";
-import { findPostgres } from "../support/postgres.ts";
 import type { WorldMaker } from "./run-faults.ts";
 import type { Scene } from "./scene.ts";
 
@@ -51,8 +50,7 @@ const policies = `
 `;
 
 async function openWorld(): Promise<World> {
-  const postgres = (await findPostgres("system")) === undefined ? "embedded" : "system";
-  const installation = await startInstallation({ postgres, policies });
+  const installation = await startInstallation({ postgres: "system", policies });
   try {
     const [alice, bob, carol, dave] = await Promise.all([
       installation.addLoggedIn("alice", ["developers"], { confirmed: true }),
