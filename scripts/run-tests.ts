@@ -35,9 +35,11 @@ interface VitestResult {
   readonly testResults: readonly {
     readonly name: string;
     readonly status: string;
+    readonly message: string;
     readonly assertionResults: readonly {
       readonly fullName: string;
       readonly status: string;
+      readonly failureMessages?: readonly string[] | null;
       readonly meta: { readonly skipReason?: string };
     }[];
   }[];
@@ -45,7 +47,7 @@ interface VitestResult {
 
 interface TestCount {
   readonly passed: number;
-  /** Files and names of tests, and files that did not load. */
+  /** Files and names of tests with what was wrong, and files that did not load: a line each. */
   readonly failures: readonly string[];
   readonly skipped: number;
   readonly reasons: ReadonlyMap<string, number>;
@@ -53,12 +55,12 @@ interface TestCount {
 
 function countTests(result: VitestResult): TestCount {
   const tests = result.testResults.flatMap((file) => file.assertionResults);
-  const failures = result.testResults.flatMap(({ name, status, assertionResults }) => {
+  const failures = result.testResults.flatMap(({ name, status, message, assertionResults }) => {
     const file = relative(root, name);
     const failed = assertionResults.filter((test) => test.status === "failed");
     return status === "failed" && failed.length === 0
-      ? [file]
-      : failed.map(({ fullName }) => `${file}: ${fullName}`);
+      ? [`${file}: ${inOneLine(message)}`]
+      : failed.map((test) => `${file}: ${test.fullName}: ${inOneLine(test.failureMessages?.[0])}`);
   });
   const skipped = tests.filter(({ status }) => status !== "passed" && status !== "failed");
   const reasons = new Map<string, number>();
@@ -72,6 +74,13 @@ function countTests(result: VitestResult): TestCount {
     skipped: skipped.length,
     reasons,
   };
+}
+
+/** What was wrong, without the stack. */
+function inOneLine(message = "no message"): string {
+  const [text = ""] = message.split(/\n\s+at /);
+  const line = text.replaceAll(/\s+/g, " ").trim();
+  return line.length > 400 ? `${line.slice(0, 400)}…` : line;
 }
 
 function closingLine({ passed, failures, skipped, reasons }: TestCount): string {
