@@ -94,11 +94,14 @@ export class QueryIntent extends OrderedRecord {
   line({ at, prev, seq }: Place): string {
     const { ofGrant, session } = this.#texts;
     const { address, breakGlass, databaseAndDevice, grant, person } = ofGrant;
-    return (
-      `${address}"at":"${at}"${breakGlass}${databaseAndDevice},"encoding":${jsonText(this.encoding)}${grant}` +
-      `,"kind":"statement.intent"${field("masked", this.masked)}${person},"prev":"${prev}","protocol":"query"` +
-      `,"seq":${seq}${session},"statement":"${this.statement}","text":${jsonText(this.text)}}`
-    );
+    return joined([
+      `${address}"at":"${at}"${breakGlass}`,
+      `${databaseAndDevice},"encoding":${jsonText(this.encoding)}${grant}`,
+      `,"kind":"statement.intent"${field("masked", this.masked)}${person}`,
+      `,"prev":"${prev}","protocol":"query","seq":${seq}`,
+      `${session},"statement":"${this.statement}"`,
+      `,"text":${jsonText(this.text)}}`,
+    ]);
   }
 }
 
@@ -160,14 +163,21 @@ export class StatementOutcome extends OrderedRecord implements Passed {
   line({ at, prev, seq }: Place): string {
     const { ofGrant, session } = this.#texts;
     const { address, breakGlass, databaseAndDevice, grant, person } = ofGrant;
-    return (
-      `${address}"at":"${at}"${field("bind", this.bind)}${breakGlass},"bytesIn":${this.bytesIn},"bytesOut":${this.bytesOut}` +
-      `${databaseAndDevice},"durationMs":${this.durationMs}${field("endedBy", this.endedBy)}${grant}${field("index", this.index)}` +
-      `,"kind":"statement.outcome"${field("parse", this.parse)}${person},"prev":"${prev}","result":"${this.result}"` +
-      `${field("rows", this.rows)},"seq":${seq}${session}${field("sqlstate", this.sqlstate)},"statement":"${this.statement}"` +
-      `${field("tag", this.tag)}${field("transaction", this.transaction)}}`
-    );
+    return joined([
+      `${address}"at":"${at}"${field("bind", this.bind)}${breakGlass}`,
+      `,"bytesIn":${this.bytesIn},"bytesOut":${this.bytesOut}${databaseAndDevice}`,
+      `,"durationMs":${this.durationMs}${field("endedBy", this.endedBy)}${grant}`,
+      `${field("index", this.index)},"kind":"statement.outcome"${field("parse", this.parse)}${person}`,
+      `,"prev":"${prev}","result":"${this.result}"${field("rows", this.rows)},"seq":${seq}`,
+      `${session}${field("sqlstate", this.sqlstate)},"statement":"${this.statement}"`,
+      `${field("tag", this.tag)}${field("transaction", this.transaction)}}`,
+    ]);
   }
+}
+
+/** In one piece: a text that is put together by `+` is a tree of its parts, and costs twice as much once its bytes are wanted. */
+function joined(parts: readonly string[]): string {
+  return parts.join("");
 }
 
 /** A field with the comma before it; nothing for one that is undefined. Objects have their keys in order. */

@@ -13,6 +13,7 @@ import type { AgentStream, StreamReceiver } from "../stream.ts";
 /** How long a client may take to read why it ends before its socket is cut. */
 const farewellMs = 2000;
 
+const nothing = new Uint8Array(0);
 const maxKeyLength = 2 * postgresLimits.minMessageLength + postgresLimits.maxCancelKeyBytes;
 
 export interface RelayOptions {
@@ -128,22 +129,24 @@ export class Relay implements StreamReceiver {
         this.#collectKey(this.#keys.add(bytes, segment));
       }
     }
-    let isConsumed = false;
-    const consumed = () => {
-      if (!isConsumed) {
-        isConsumed = true;
+    this.#write(bytes);
+  }
+
+  /** The bytes are consumed when the system has them all, and their memory is free for what comes next. */
+  #write(bytes: Uint8Array): void {
+    const client = this.#client;
+    client.write(bytes);
+    if (client.writableLength === 0 && !client.destroyed) {
+      // At once, as nearly always: a callback would cost a short answer as much as relaying it does.
+      this.#stream?.consumed(bytes);
+      return;
+    }
+    // Written behind them.
+    client.write(nothing, (failure) => {
+      if (!failure) {
         this.#stream?.consumed(bytes);
       }
-    };
-    this.#client.write(bytes, (failure) => {
-      if (!failure) {
-        consumed();
-      }
     });
-    if (this.#client.writableLength === 0 && !this.#client.destroyed) {
-      // The system has it all, and the memory is free for what comes next.
-      consumed();
-    }
   }
 
   #collectKey(body: Uint8Array | undefined): void {

@@ -8,6 +8,9 @@
 const unsafe =
   /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
+/** Texts that need no escape at all: ASCII without controls, quotation mark, backslash and DEL. */
+const plain = /^[ !#-[\]-~]*$/;
+
 /**
  * A value of objects, arrays, strings, finite numbers, booleans and null in canonical form. Fields that are
  * `undefined` are left out. Equal values give equal strings, and the string holds no newline.
@@ -18,6 +21,9 @@ export function canonicalJson(value: unknown): string {
 
 /** The same of a text, or of a value whose keys are in order, all the way down, and whose numbers are finite. */
 export function jsonText(value: unknown): string {
+  if (typeof value === "string" && plain.test(value)) {
+    return `"${value}"`;
+  }
   // JSON.stringify writes what RFC 8785 asks for: escapes and numbers are ECMAScript's.
   const json = JSON.stringify(value);
   // SECURITY: a client's text must not forge what a reader's terminal shows. Newlines, NUL and ESC are escaped already;

@@ -51,9 +51,12 @@ export class Masker {
     };
   }
 
-  /** A whole statement. */
-  mask(text: Uint8Array, syntax: SqlSyntax): MaskedStatement {
-    if (text.length < minSecretiveBytes || !mayHoldSecret(latin1(text))) {
+  /**
+   * A whole statement.
+   * @param sql the same as `asAscii` gives it
+   */
+  mask(text: Uint8Array, syntax: SqlSyntax, sql: string = asAscii(text)): MaskedStatement {
+    if (text.length < minSecretiveBytes || !mayHoldSecret(sql)) {
       return { bytes: text, masks: [], secretParameters: [] };
     }
     const finder = new SecretFinder(syntax);
@@ -73,13 +76,13 @@ export class Masker {
     if (value.length < minSecretiveBytes) {
       return { bytes: value, masks: [] };
     }
-    const text = latin1(value);
+    const text = asAscii(value);
     if (!mayHoldSecret(text) && !/^\s*postgres(ql)?:/i.test(text)) {
       return { bytes: value, masks: [] };
     }
     const spans = connectionSecrets(text).filter(({ start, end }) => end > start);
     return spans.length === 0
-      ? this.mask(value, syntax)
+      ? this.mask(value, syntax, text)
       : new MaskWriter(this).replace(Buffer.from(value), 0, spans);
   }
 
@@ -202,6 +205,7 @@ function union(spans: readonly Span[]): Span[] {
   return joined;
 }
 
-function latin1(bytes: Uint8Array): string {
+/** SQL's words are ASCII in every client encoding; what the other bytes mean does not matter to whoever looks for words. One character a byte. */
+export function asAscii(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }

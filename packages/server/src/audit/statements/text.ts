@@ -1,6 +1,6 @@
 // How bytes of a client become part of a record: texts as they are or in chunks, parameters, names. Secrets are masked.
 
-import { isUtf8 } from "node:buffer";
+import { isAscii, isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import type {
   AuditEvent,
@@ -188,13 +188,21 @@ export class TextRecorder {
   }
 }
 
-/** A whole statement that is short enough for its record. */
+/**
+ * A whole statement that is short enough for its record.
+ * @param sql the same as `asAscii` gives it
+ */
 export function recordShortText(
   text: Uint8Array,
+  sql: string,
   masker: Masker,
   syntax: SqlSyntax,
 ): { readonly recorded: RecordedText; readonly secretParameters: readonly number[] } {
-  const { bytes, masks, secretParameters } = masker.mask(text, syntax);
+  const { bytes, masks, secretParameters } = masker.mask(text, syntax, sql);
+  if (bytes === text && isAscii(text)) {
+    // Nearly every one, and there it is already.
+    return { recorded: { text: sql }, secretParameters };
+  }
   return { recorded: withMasks(recordBytes(bytes), masks), secretParameters };
 }
 

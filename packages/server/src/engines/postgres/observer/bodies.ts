@@ -125,7 +125,7 @@ export class BodyStart {
   add(chunk: Uint8Array, segment: Segment): Uint8Array | undefined {
     const part = bodyPart(chunk, segment);
     if (segment.first && segment.last) {
-      return part.subarray(0, this.#maxBytes);
+      return part.length <= this.#maxBytes ? part : part.subarray(0, this.#maxBytes);
     }
     const before = segment.first ? nothing : this.#kept;
     const kept = Buffer.concat([before, part.subarray(0, this.#maxBytes - before.length)]);

@@ -19,7 +19,7 @@ import type {
   RecordedParameters,
   RecordedText,
 } from "../../../audit/record.ts";
-import type { Masker } from "../../../audit/statements/masker.ts";
+import { asAscii, type Masker } from "../../../audit/statements/masker.ts";
 import {
   recordBytes,
   recordShortText,
@@ -226,9 +226,10 @@ export class ClientSide {
 
   #shortQuery(body: Uint8Array): void {
     const { text } = parseQuery(body);
-    this.#conversation.hasMadeCode ||= makesCode(text);
-    const { recorded } = recordShortText(text, this.#masker, this.#conversation.syntax);
-    this.#query(this.#records.createId(), recorded, takesNames(text));
+    const sql = asAscii(text);
+    this.#conversation.hasMadeCode ||= makesCode(sql);
+    const { recorded } = recordShortText(text, sql, this.#masker, this.#conversation.syntax);
+    this.#query(this.#records.createId(), recorded, takesNames(sql));
   }
 
   #query(statement: string, text: RecordedText, mayTake: boolean): void {
@@ -238,10 +239,11 @@ export class ClientSide {
 
   #shortParse(body: Uint8Array): void {
     const { statement: name, text, parameterTypes: types } = parseParse(body);
-    this.#conversation.hasMadeCode ||= makesCode(text);
+    const sql = asAscii(text);
+    this.#conversation.hasMadeCode ||= makesCode(sql);
     const { syntax } = this.#conversation;
-    const { recorded, secretParameters } = recordShortText(text, this.#masker, syntax);
-    const flags = { secretParameters, takesNames: takesNames(text), types };
+    const { recorded, secretParameters } = recordShortText(text, sql, this.#masker, syntax);
+    const flags = { secretParameters, takesNames: takesNames(sql), types };
     this.#parse(this.#records.createId(), name, recorded, flags, text.length);
   }
 

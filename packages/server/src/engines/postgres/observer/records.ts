@@ -110,6 +110,9 @@ export class SessionRecords {
 
   /** Appends what `prepare` was given: nothing of it may be forwarded before. */
   appendPreparations(): void {
+    if (this.#preparations.length === 0) {
+      return;
+    }
     for (const event of this.#preparations.splice(0)) {
       this.#journal.append(event);
     }

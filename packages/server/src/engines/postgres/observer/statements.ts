@@ -56,23 +56,17 @@ export interface ValueReading {
 
 /**
  * Texts that may take a name away or give it another meaning by SQL: PREPARE, DECLARE, CLOSE, and what runs texts made
- * elsewhere. SECURITY: the body of a DO can spell its words with escapes (`E'\105XECUTE …'`), so DO itself counts.
+ * elsewhere. `sql` is as `asAscii` gives it. SECURITY: the body of a DO can spell its words with escapes (`E'\105XECUTE …'`), so DO itself counts.
  */
-export function takesNames(bytes: Uint8Array): boolean {
+export function takesNames(sql: string): boolean {
   return /prepare|declare|execute|deallocate|discard|\bclose\b|\bcall\b|\bdo\b(?!\s+(?:nothing|update)\b)/i.test(
-    asAscii(bytes),
+    sql,
   );
 }
 
 /** Texts that may make a function of whose text nothing can be told: from then on every statement may do the above. */
-export function makesCode(bytes: Uint8Array): boolean {
-  const text = asAscii(bytes);
-  return /\bcreate\b/i.test(text) && /\b(?:function|procedure)\b/i.test(text);
-}
-
-/** SQL's words are ASCII in every client encoding; what the other bytes mean does not matter here. */
-function asAscii(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+export function makesCode(sql: string): boolean {
+  return /\bcreate\b/i.test(sql) && /\b(?:function|procedure)\b/i.test(sql);
 }
 
 export function keepPrepared(

@@ -157,7 +157,12 @@ export class Relay implements Session, Forwarder {
     }
     for (const bytes of pending) {
       this.#unconsumed += bytes.length;
-      socket.write(bytes, () => memory.giveBack(bytes));
+      if (memory.isLent(bytes)) {
+        socket.write(bytes, () => memory.giveBack(bytes));
+      } else {
+        // A callback would cost a short statement as much as reading it does.
+        socket.write(bytes);
+      }
     }
     if (isMany) {
       socket.uncork();
