@@ -127,6 +127,15 @@ describe.each(testedVersions)("a session on the %s PostgreSQL", (version) => {
     expect(closed).toMatchObject({ end: "client_closed", statements: 1, person: "alice" });
   });
 
+  test("was closed by a client that said goodbye, also where its agent goes with it", async () => {
+    const client = await open();
+    await client.query("select 1");
+    await client.send(encodeTerminate());
+    client.stream.close();
+    client.stream.agent.ws.close(1000);
+    expect(await rig.recorded("session.closed")).toMatchObject([{ end: "client_closed" }]);
+  });
+
   test("keeps every statement that the server logs on record (invariant 21)", async () => {
     const client = await open();
     const statements = [

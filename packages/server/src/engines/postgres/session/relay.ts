@@ -185,7 +185,8 @@ export class Relay implements Session, Forwarder {
   }
 
   abandon(end: SessionEnd): void {
-    if (this.#begin(end, undefined, "unknown")) {
+    // An agent that goes with its client's goodbye is nothing that was lost.
+    if (this.#begin(this.#owed.isTerminated ? "client_closed" : end, undefined, "unknown")) {
       this.#disconnect();
     }
   }
