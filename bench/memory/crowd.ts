@@ -43,9 +43,7 @@ export class Crowd {
   async growTo(clients: number): Promise<void> {
     const agents = Math.ceil(clients / clientsPerAgent);
     while (this.#people.length * agentsPerPerson < agents) {
-      const name = `person${this.#people.length}`;
-      const groups = ["developers"];
-      this.#people.push(await this.#installation.addLoggedIn(name, groups, { confirmed: true }));
+      this.#people.push(await this.#addPerson(`person${this.#people.length}`));
     }
     await forEach(this.#agents.length, agents, async (number) => {
       const person = this.#people[Math.floor(number / agentsPerPerson)];
@@ -62,14 +60,24 @@ export class Crowd {
     await Promise.all(this.#clients.splice(clients).map((client) => client.end()));
   }
 
+  /** Lets so many clients come, ask and leave, a few at a time, through an agent that leaves with the last of them. */
+  async visit(clients: number): Promise<void> {
+    const person = await this.#addPerson("visitor");
+    const { child, client } = await startAgent(person, 0);
+    await forEach(0, clients, async () => {
+      const visitor = await openClient(client);
+      await visitor.end();
+    });
+    await end(child);
+  }
+
   async close(): Promise<void> {
     await this.shrinkTo(0);
-    await Promise.all(
-      this.#agents.splice(0).map(async ({ child }) => {
-        child.kill("SIGTERM");
-        await child;
-      }),
-    );
+    await Promise.all(this.#agents.splice(0).map(({ child }) => end(child)));
+  }
+
+  async #addPerson(name: string): Promise<Person> {
+    return await this.#installation.addLoggedIn(name, ["developers"], { confirmed: true });
   }
 }
 
@@ -98,6 +106,11 @@ async function startAgent(person: Person | undefined, number: number): Promise<A
   const [line] = await waitForOutput(child, "stdout", /^\{.*\}(?=\n)/);
   const { port, user, password, database }: pg.ClientConfig = JSON.parse(line);
   return { child, client: { host: "127.0.0.1", port, user, password, database } };
+}
+
+async function end(child: Child): Promise<void> {
+  child.kill("SIGTERM");
+  await child;
 }
 
 /** On a crowded machine a login may be too late; whoever wants to work tries again. */

@@ -9,13 +9,15 @@ import { build } from "../../scripts/build.ts";
 import { createInstallation, type Installation } from "../../test/support/installation.ts";
 import { policies } from "../place.ts";
 import type { MeasureRounds } from "../report.ts";
-import { median } from "../statistics.ts";
 import { asShipped, Crowd, clientsPerAgent } from "./crowd.ts";
 import { LightDatabase } from "./light-database.ts";
 import { memoryOf, type ProcessMemory } from "./process-memory.ts";
 
 /** Until programs have tidied up. */
 const restMs = tidyingLimits.intervalMs * (tidyingLimits.looksToRest + 3);
+
+/** Two agents that have done the same differ by a megabyte: the median of so many is held against that of as many others. */
+const comparedAgents = 5;
 
 /** The processes while so many streams are idle. */
 interface Reading {
@@ -47,8 +49,9 @@ export async function measureMemory(numbers: readonly number[]): Promise<Measure
   try {
     await sendTo(installation, database.port);
     await installation.startServer({ env: asShipped });
-    // A gateway that has worked before: what it compiled for its first sessions is no stream's.
-    await crowd.growTo(clientsPerAgent);
+    // Programs that have worked as much before, for clients who left: what they compiled, and keep for the next, is no stream's.
+    await crowd.visit(Math.max(...numbers));
+    await crowd.growTo(comparedAgents * clientsPerAgent);
     await crowd.shrinkTo(1);
     const readings: Reading[] = [];
     for (const streams of numbers) {
@@ -74,12 +77,13 @@ async function sendTo({ serverFolder, postgres }: Installation, port: number): P
 
 function toMeasures([one, ...more]: readonly Reading[]): MeasureRounds[] {
   const [some, most] = [more[0], more.at(-1)];
-  // The next reading behind the first: minutes later its collector has tidied up what neither of the two has to do with.
-  const [agent, fullAgent] = [one?.agents[0], some?.agents[0]];
-  if (!(one && some && most && agent && fullAgent)) {
-    throw new Error("Without one stream and more of them there is nothing to compare.");
+  const idle = middle(one?.agents ?? []);
+  // All of them have served a hundred clients, as the others had, whose clients left.
+  const full = some?.agents.slice(comparedAgents, Math.floor(some.streams / clientsPerAgent)) ?? [];
+  const busy = middle(full);
+  if (!(one && some && most && idle && busy)) {
+    throw new Error("Without one stream and many more of them there is nothing to compare.");
   }
-  const full = some.agents.slice(0, Math.floor(some.streams / clientsPerAgent));
   return [
     ...more.map(({ streams, gateway }) => {
       const each = (gateway.resident - one.gateway.resident) / (streams - one.streams);
@@ -94,11 +98,16 @@ function toMeasures([one, ...more]: readonly Reading[]): MeasureRounds[] {
     toRounds(
       names.agentStream,
       "KB/stream",
-      (fullAgent.resident - agent.resident) / (clientsPerAgent - one.streams),
-      fullAgent,
+      (busy.resident - idle.resident) / clientsPerAgent,
+      busy,
     ),
-    toRounds(names.agent, "MB", median(full.map(({ resident }) => resident)) / 1024, fullAgent),
+    toRounds(names.agent, "MB", busy.resident / 1024, busy),
   ];
+}
+
+/** The one whose memory is the median. */
+function middle(processes: readonly ProcessMemory[]): ProcessMemory | undefined {
+  return [...processes].sort((a, b) => a.resident - b.resident)[processes.length >> 1];
 }
 
 function toRounds(
