@@ -72,6 +72,7 @@ describe("init", () => {
     expect((await stat(join(folder, "master.key"))).mode & 0o777).toBe(0o600);
     expect((await stat(join(folder, "data"))).mode & 0o777).toBe(0o700);
     expect(await journal()).toContain('"kind":"person.added"');
+    expect(await readFile(join(folder, ".gitignore"), "utf8")).toBe("/master.key\n/data/\n");
   });
 
   it("takes the administrator's password from stdin", async () => {

@@ -21,10 +21,14 @@ describe("pickGrant", () => {
   });
 
   it("names the command that asks for access when there is none", async () => {
-    await expect(pickGrant(contextWith([users]), "prod-orders")).rejects.toMatchObject({
+    await expect(pickGrant(contextWith([users]), "billing")).rejects.toMatchObject({
       code: "grant.none",
-      message: "You have no live grant for prod-orders. Live are: prod-users.",
-      hint: "Ask for access with `jitdb request prod-orders --for 30m`.",
+      message: "You have no live grant for billing. Live are: prod-users.",
+      hint: "Ask for access with `jitdb request billing --for 30m`.",
+    });
+    await expect(pickGrant(contextWith([users, users]), "prod-user")).rejects.toMatchObject({
+      message: "You have no live grant for prod-user. Live are: prod-users.",
+      hint: "Did you mean prod-users? If not, ask for access with `jitdb request prod-user --for 30m`.",
     });
     await expect(pickGrant(contextWith([]))).rejects.toMatchObject({ code: "grant.none" });
   });

@@ -3,6 +3,7 @@
 import type { GrantView, RequestView } from "@jitdb/shared/api/access";
 import { formatDuration } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
+import { nearest } from "@jitdb/shared/nearest";
 import type { Api } from "./api.ts";
 import type { Context } from "./context.ts";
 import { clean, line, relative, truncate } from "./text.ts";
@@ -152,9 +153,11 @@ function noGrant(database: string | undefined, grants: readonly GrantView[]): Ji
   if (database === undefined) {
     return new JitdbError("grant.none", "You have no live grant.");
   }
-  const others =
-    grants.length === 0 ? "" : ` Live are: ${grants.map((each) => each.database).join(", ")}.`;
+  const live = [...new Set(grants.map((each) => each.database))];
+  const others = live.length === 0 ? "" : ` Live are: ${live.join(", ")}.`;
+  const meant = nearest(database, live);
+  const ask = `sk for access with \`jitdb request ${clean(database)} --for 30m\`.`;
   return new JitdbError("grant.none", `You have no live grant for ${clean(database)}.${others}`, {
-    hint: `Ask for access with \`jitdb request ${clean(database)} --for 30m\`.`,
+    hint: meant === undefined ? `A${ask}` : `Did you mean ${meant}? If not, a${ask}`,
   });
 }

@@ -70,6 +70,26 @@ const shown =
   "lapses: in 23h57m\n";
 
 describe("jitdb approve in a terminal", () => {
+  it("asks nothing about what is decided", async () => {
+    const request = sampleRequest({ state: "withdrawn", canDecide: false });
+    const { exitCode, stderr, calls } = await approve({ keys: ["y"], request });
+    expect(stderr).toContain(`error: You did not decide ${request.id}. alice withdrew it.\n`);
+    expect(stderr).not.toContain(keys);
+    expect(exitCode).not.toBe(0);
+    expect(calls).toEqual([]);
+  });
+
+  it("asks nothing about what is somebody else's to decide: the server says why", async () => {
+    const own = new JitdbError("access.own_request", "The request req_7k2m9x4q is your own.");
+    const { stderr } = await approve({
+      keys: ["y"],
+      request: sampleRequest({ canDecide: false }),
+      api: { approve: () => Promise.reject(own) },
+    });
+    expect(stderr).toContain("error: The request req_7k2m9x4q is your own.\n");
+    expect(stderr).not.toContain(keys);
+  });
+
   it("shows what matters before it asks, and approves by one key", async () => {
     for (const key of ["y", "a"]) {
       const { exitCode, stdout, stderr, calls } = await approve({ keys: [key], columns: 80 });

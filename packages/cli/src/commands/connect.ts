@@ -95,7 +95,7 @@ function showReady(
     const { host, port, socket, user, database, url } = addresses;
     const secret = password.reveal();
     const { endsAt: expiresAt, id } = grant;
-    terminal.json({
+    terminal.jsonLine({
       host,
       port,
       socket,
@@ -199,7 +199,7 @@ function finish(
   json: boolean,
 ): void {
   if (json) {
-    terminal.json({ ended: endName(end) });
+    terminal.jsonLine({ ended: endName(end) });
   }
   if (end === undefined) {
     terminal.say(

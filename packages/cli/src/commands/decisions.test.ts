@@ -198,6 +198,20 @@ describe("jitdb revoke", () => {
     },
   );
 
+  it("says which grants on the same database are still live", async () => {
+    const wider = sampleGrant({ id: "grt_111111111111", profile: "read-write" });
+    const { stderr } = await runWithFakes(["revoke", "7k2m9x4qab3d"], {
+      api: {
+        ...api([]),
+        grants: () => Promise.resolve({ grants: [sampleGrant(), second, wider], next: null }),
+      },
+    });
+    expect(stderr).toBe(
+      "Revoked: alice's read-only on prod-orders (grt_7k2m9x4qab3d).\n" +
+        "Still live for alice: read-write (grt_111111111111).\n",
+    );
+  });
+
   it("tells when nothing is meant", async () => {
     const { exitCode, stderr } = await runWithFakes(["revoke", "nope"], { api: api([]) });
     expect(exitCode).toBe(9);

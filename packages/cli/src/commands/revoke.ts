@@ -45,7 +45,19 @@ export async function runRevoke(context: Context, options: RevokeOptions): Promi
     "Which grant do you want to end?",
   );
   const grant = await api.revoke(chosen.id, { reason: options.reason });
-  terminal.say(line`Revoked: ${grant.person} has ${grant.database} no longer (${grant.id}).`);
+  const others = grants.filter(
+    ({ id, person, database }) =>
+      id !== grant.id && person === grant.person && database === grant.database,
+  );
+  if (others.length === 0) {
+    terminal.say(line`Revoked: ${grant.person} has ${grant.database} no longer (${grant.id}).`);
+    return;
+  }
+  terminal.say(
+    line`Revoked: ${grant.person}'s ${grant.profile} on ${grant.database} (${grant.id}).`,
+  );
+  const left = others.map(({ id, profile }) => `${profile} (${id})`).join(", ");
+  terminal.say(line`Still live for ${grant.person}: ${left}.`);
 }
 
 function matching(grants: readonly GrantView[], given: string | undefined): readonly GrantView[] {

@@ -3,11 +3,11 @@
 import { networkInterfaces } from "node:os";
 import { isAbsolute } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
+import { nearest } from "@jitdb/shared/nearest";
 import type { Command } from "commander";
 import { isLoopback } from "../config/addresses.ts";
 import type { Config, DatabaseConfig } from "../config/config.ts";
 import { requireConfig } from "../config/load.ts";
-import { nearest } from "../config/nearest.ts";
 import { engineOf } from "../engines/engines.ts";
 import { configOption } from "./options.ts";
 import type { Terminal } from "./terminal.ts";

@@ -48,8 +48,15 @@ export async function createInstallation(
   const names = [...Object.values(fileNames), ...Object.keys(plan.files ?? {})];
   const paths = names.map((name) => join(folder, name));
   refuseExisting(folder, paths);
+  const ignored = join(folder, ".gitignore");
+  if (!existsSync(ignored)) {
+    paths.push(ignored);
+  }
   try {
     writeFiles(folder, plan, ports.random);
+    if (paths.includes(ignored)) {
+      writeFileSync(ignored, ignoredFiles(plan));
+    }
     const configFile = join(folder, fileNames.config);
     const { config } = requireConfig(configFile);
     const link = await addAdministrator(config, plan.admin, ports);
@@ -80,6 +87,12 @@ function writeFiles(folder: string, plan: InstallationPlan, random: Random): voi
     writeFileSync(join(folder, name), content.reveal(), { mode: 0o600, flag: "wx" });
   }
   writeFileSync(join(folder, fileNames.config), renderConfig(plan.template), { flag: "wx" });
+}
+
+/** SECURITY: whoever commits the configuration must not commit its secrets with it. */
+function ignoredFiles({ files = {} }: InstallationPlan): string {
+  const names = [fileNames.masterKey, `${fileNames.data}/`, ...Object.keys(files)];
+  return names.map((name) => `/${name}\n`).join("");
 }
 
 async function addAdministrator(

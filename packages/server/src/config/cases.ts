@@ -1,12 +1,12 @@
 // `tests:` of jitdb.yaml: whether what a case names exists. What the policies say to it is in access/policies/cases.ts.
 
+import { nearest } from "@jitdb/shared/nearest";
 import type { PolicyCase } from "../access/policies/cases.ts";
 import { noRecentGrants, type RecentGrants } from "../access/policies/condition.ts";
 import { stagesOfRule } from "../access/requests/stages.ts";
 import { administrators } from "../identity/caller.ts";
 import type { Config, Policy } from "./config.ts";
 import type { ConfigDocument, Path } from "./document.ts";
-import { nearest } from "./nearest.ts";
 import type { CaseInput, RecentInput } from "./schema.ts";
 
 /** A case as it is evaluated. What it names and nobody configured goes to the document. */

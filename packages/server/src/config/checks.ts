@@ -1,10 +1,10 @@
 // What no section can know alone: the address against TLS, policies against databases, groups against each other.
 
+import { nearest } from "@jitdb/shared/nearest";
 import picomatch from "picomatch";
 import { isLoopback } from "./addresses.ts";
 import { defaultGroup } from "./databases.ts";
 import type { ConfigDocument } from "./document.ts";
-import { nearest } from "./nearest.ts";
 import type { DatabaseInput, PolicyOutline, RootInput } from "./schema.ts";
 
 /**

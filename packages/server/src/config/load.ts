@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename, dirname, isAbsolute, resolve } from "node:path";
 import { JitdbError } from "@jitdb/shared/errors";
+import { nearest } from "@jitdb/shared/nearest";
 import { Secret } from "@jitdb/shared/secret";
 import type * as z from "zod";
 import type { PolicyCase } from "../access/policies/cases.ts";
@@ -14,7 +15,6 @@ import { guessDataFolder } from "./data-folder.ts";
 import { resolveDatabase } from "./databases.ts";
 import { ConfigDocument, type ConfigProblem, type Path } from "./document.ts";
 import { parseMasterKey } from "./master-key.ts";
-import { nearest } from "./nearest.ts";
 import { checkPolicy, toPolicy } from "./policies.ts";
 import { readPlainFile, readSecretFile } from "./references.ts";
 import {

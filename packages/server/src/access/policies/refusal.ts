@@ -10,12 +10,19 @@ type PolicyRefusal = Exclude<PolicyAnswer, { readonly outcome: "match" }>;
 /** @param usable a sentence that says which databases the person may ask for */
 export function refusalError(
   answer: PolicyRefusal,
-  { database, profile }: PolicyQuestion,
+  { database, profile, breakGlass }: PolicyQuestion,
   usable: string,
 ): JitdbError {
   const target = `${profile} on ${database.name}`;
   switch (answer.outcome) {
     case "no_policy":
+      if (breakGlass === true) {
+        return new JitdbError(
+          "policy.no_match",
+          `No policy opens ${database.name} to you in an emergency.`,
+          { hint: "Ask without --break-glass." },
+        );
+      }
       return new JitdbError("policy.no_match", `No policy lets you ask for ${database.name}.`, {
         hint: usable,
       });

@@ -222,6 +222,15 @@ describe("a refusal", () => {
       },
     },
     {
+      title: "says that nothing is open in an emergency alone",
+      input: askFor("prod-orders", { breakGlass: true, reason: "fire" }),
+      error: {
+        code: "policy.no_match",
+        message: "No policy opens prod-orders to you in an emergency.",
+        hint: "Ask without --break-glass.",
+      },
+    },
+    {
       title: "names no database to somebody who may use none",
       who: "eve",
       input: askFor("test"),

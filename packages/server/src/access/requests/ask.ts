@@ -3,8 +3,8 @@
 import { formatDuration, maxDurationMs } from "@jitdb/shared/duration";
 import { JitdbError } from "@jitdb/shared/errors";
 import { createRequestId } from "@jitdb/shared/ids";
+import { nearest } from "@jitdb/shared/nearest";
 import type { DatabaseConfig, Policy, PolicyStage } from "../../config/config.ts";
-import { nearest } from "../../config/nearest.ts";
 import type { Caller } from "../../identity/caller.ts";
 import type { AccessPorts, Change } from "../change.ts";
 import { grantRequest } from "../grants/start.ts";
