@@ -116,6 +116,15 @@ describe("try", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it("writes nothing for a database that is not there", async () => {
+    const url = postgres.url("My Shpo");
+    const { stderr } = await runProgram("jitdb-server", ["try", url], { home: folder });
+    expect(stderr).toMatch(
+      /^error: There is no database "My Shpo" at [^\n]+:\d+\.\nhint: Check the URL/,
+    );
+    expect(await readdir(folder)).toEqual([]);
+  });
+
   it("refuses what is no URL without repeating it", async () => {
     const { exitCode, stderr } = await runProgram("jitdb-server", ["try", "mysql://me:canary@x"], {
       home: folder,

@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { createFakeContext, type FakeOptions, sampleGrant, sampleRequest } from "./fakes.ts";
-import { pickGrant, pickRequest, resolveId } from "./pick.ts";
+import {
+  createFakeContext,
+  type FakeOptions,
+  instant,
+  sampleGrant,
+  sampleRequest,
+} from "./fakes.ts";
+import { chooseGrant, pickGrant, pickRequest, resolveId } from "./pick.ts";
 
 const users = sampleGrant({ id: "grt_999999999999", database: "prod-users" });
 
@@ -45,6 +51,16 @@ describe("pickGrant", () => {
     const options = { terminal: true, answers: ["grt_999999999999"] };
     const context = contextWith([sampleGrant(), users], options);
     expect((await pickGrant(context)).database).toBe("prod-users");
+  });
+});
+
+describe("chooseGrant", () => {
+  it("tells those that have ended from those that run", async () => {
+    const ended = { ...users, state: "ended", end: "revoked", endedAt: instant(-60) } as const;
+    const { context, written } = createFakeContext({ terminal: true, answers: [users.id] });
+    await chooseGrant(context, [sampleGrant(), ended], "Which grant?");
+    expect(written.stderr).toMatch(/alice: prod-orders \(read-only\), ends in /);
+    expect(written.stderr).toMatch(/prod-users \(read-only\), revoked 1m ago/);
   });
 });
 

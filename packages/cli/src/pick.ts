@@ -132,10 +132,16 @@ export async function chooseGrant(
     question,
     grants.map((each) => ({
       value: each.id,
-      label: line`${each.id}  ${each.person}: ${each.database} (${each.profile}), ends ${relative(each.endsAt, now)}`,
+      label: line`${each.id}  ${each.person}: ${each.database} (${each.profile}), ${describeTime(each, now)}`,
     })),
   );
   return grants.find((each) => each.id === chosen) ?? (await (await context.api()).grant(chosen));
+}
+
+function describeTime({ endsAt, endedAt, end }: GrantView, now: number): string {
+  return endedAt === null
+    ? `ends ${relative(endsAt, now)}`
+    : `${end ?? "ended"} ${relative(endedAt, now)}`;
 }
 
 /** Grants on the database of that name, else those whose id begins so. */

@@ -63,7 +63,10 @@ export function parseTarget(text: string): Target {
   };
 }
 
-/** @throws JitdbError `database.unavailable` where nothing answers */
+/** SQLSTATE invalid_catalog_name. */
+const noSuchDatabase = "3D000";
+
+/** @throws JitdbError `database.unavailable` where nothing answers, `database.unknown` for one that the server does not have */
 export async function surveyDatabase(target: Target): Promise<Survey> {
   const { offersTls, ownAddress } = await probe(target);
   const tlsMode = target.tlsMode ?? (offersTls ? "require" : "disable");
@@ -72,6 +75,9 @@ export async function surveyDatabase(target: Target): Promise<Survey> {
     const found = schemas.length > 0 ? schemas : ["public"];
     return { tlsMode, schemas: found, notLoggedIn: undefined, ownAddress };
   } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === noSuchDatabase) {
+      throw unknownDatabase(target, error);
+    }
     const notLoggedIn = error instanceof Error ? error.message : "unknown error";
     return { tlsMode, schemas: ["public"], notLoggedIn, ownAddress };
   }
@@ -114,6 +120,17 @@ function unreachable(host: string, port: number, cause: unknown): JitdbError {
     cause,
     hint: "Check host and port in the URL; psql with the same URL should work.",
   });
+}
+
+function unknownDatabase({ database, host, port }: Target, cause: unknown): JitdbError {
+  return new JitdbError(
+    "database.unknown",
+    `There is no database "${database}" at ${host}:${port}.`,
+    {
+      cause,
+      hint: "Check the URL; `psql --list` with the same host and user shows which there are.",
+    },
+  );
 }
 
 async function readSchemas(target: Target, tlsMode: TlsMode): Promise<string[]> {
