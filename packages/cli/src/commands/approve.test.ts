@@ -79,15 +79,14 @@ describe("jitdb approve in a terminal", () => {
     expect(calls).toEqual([]);
   });
 
-  it("asks nothing about what is somebody else's to decide: the server says why", async () => {
-    const own = new JitdbError("access.own_request", "The request req_7k2m9x4q is your own.");
-    const { stderr } = await approve({
-      keys: ["y"],
-      request: sampleRequest({ canDecide: false }),
-      api: { approve: () => Promise.reject(own) },
-    });
-    expect(stderr).toContain("error: The request req_7k2m9x4q is your own.\n");
+  it("asks nothing about what is for others to decide, such as one's own", async () => {
+    const request = sampleRequest({ canDecide: false });
+    const { stderr, calls } = await approve({ keys: ["y"], request });
+    expect(stderr).toContain(
+      `error: You did not decide ${request.id}. It waits for others now: dba.\n`,
+    );
     expect(stderr).not.toContain(keys);
+    expect(calls).toEqual([]);
   });
 
   it("shows what matters before it asks, and approves by one key", async () => {

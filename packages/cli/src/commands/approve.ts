@@ -53,12 +53,10 @@ export function parseApprove(args: readonly string[], options: CommandOptions): 
 export async function runApprove(context: Context, options: ApproveOptions): Promise<void> {
   const { terminal } = context;
   const asked = await pickRequest(context, options.id, { scope: "inbox", verb: "approve" });
-  const isAsking = terminal.interactive && !options.yes;
-  if (isAsking && asked.state !== "pending") {
-    throw settledError(asked);
-  }
-  // Where it is not theirs to decide, the server says why.
-  if (isAsking && asked.canDecide) {
+  if (terminal.interactive && !options.yes) {
+    if (!asked.canDecide) {
+      throw settledError(asked);
+    }
     await decide(context, asked, options);
     return;
   }

@@ -156,6 +156,7 @@ function tellNext(
 
 1. As a superuser of the database, once:
      psql ${shellQuote(target.shownUrl)} -v ON_ERROR_STOP=1 -f ${shellQuote(setup)}
+     Its last lines say what pg_hba.conf needs, if users are let in by trust or peer there.
 2. Choose your password in a browser:
      ${link?.url}
 3. Log in:
