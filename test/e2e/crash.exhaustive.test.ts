@@ -19,7 +19,7 @@ test(
   () => crashAtEachStatement(world, "asked"),
 );
 
-test("eight crashes and more at random moments leave no role, no late session and no statement without its record (invariants 20, 31)", {
+test("eight crashes at random moments leave no role, no late session and no statement without its record (invariants 20, 31)", {
   timeout: 300_000,
 }, async () => {
   const { company } = world;

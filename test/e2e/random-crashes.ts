@@ -10,7 +10,6 @@ import type { Company, Door } from "./company.ts";
 import { statementsInLog } from "./server-log.ts";
 
 export interface CrashRun {
-  /** At least so many, and more until somebody was served: on a slow machine few lives are long enough for that. */
   readonly kills: number;
   readonly seed: number;
 }
@@ -39,6 +38,9 @@ const limits = {
   /** Between a server that is ready and its next crash, at the most; longer where servers take longer than this to start. */
   longestLifeMs: 3000,
   usualStartMs: 900,
+  /** One life in so many lasts until somebody has worked: on a slow machine hardly any would be long enough by itself. */
+  killsPerLongLife: 4,
+  servedWithinMs: 90_000,
   mostSlowness: 4,
   /** The promise is a second; this machine has two cores and starts a server each second. Longer where starts take longer. */
   graceMs: 2000,
@@ -63,12 +65,18 @@ export async function crashAtRandom(
   const random = mulberry32(seed);
   const run = new Run(company);
   const work = [...people.map((person) => run.work(person)), run.watch()];
-  for (let kill = 0; kill < kills || (!run.hasServed && kill < 5 * kills); kill++) {
-    // Squared: more often while a server starts up than later.
-    await delay(random() ** 2 * limits.longestLifeMs * run.slowness);
-    await run.crash();
+  try {
+    for (let kill = 1; kill <= kills; kill++) {
+      // Squared: more often while a server starts up than later.
+      await delay(random() ** 2 * limits.longestLifeMs * run.slowness);
+      if (kill % limits.killsPerLongLife === 0) {
+        await run.untilServed();
+      }
+      await run.crash();
+    }
+  } finally {
+    run.stop();
   }
-  run.stop();
   await Promise.all(work);
   return await run.report();
 }
@@ -102,8 +110,13 @@ class Run {
     this.#isOver = true;
   }
 
-  get hasServed(): boolean {
-    return this.#answered >= leastAnswered;
+  async untilServed(): Promise<void> {
+    const before = this.#answered;
+    await eventually(
+      "somebody has worked",
+      async () => this.#answered >= before + leastAnswered,
+      limits.servedWithinMs,
+    );
   }
 
   async crash(): Promise<void> {
