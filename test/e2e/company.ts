@@ -161,9 +161,13 @@ export class Company {
     return grant;
   }
 
-  /** Starts `jitdb connect` for the only live grant and waits until it is ready. */
-  async connect(args: readonly string[] = [], person = this.alice): Promise<Door> {
-    const child = this.start(person, ["connect", "prod-orders", "--json", "--port", "0", ...args]);
+  /** Starts `jitdb connect` for a grant, or for the only live one, and waits until it is ready. */
+  async connect(
+    args: readonly string[] = [],
+    person = this.alice,
+    grant = "prod-orders",
+  ): Promise<Door> {
+    const child = this.start(person, ["connect", grant, "--json", "--port", "0", ...args]);
     // What it says on stderr is kept for the end, and must not fill the pipe meanwhile.
     child.stderr?.resume();
     const [line] = await waitForOutput(child, "stdout", /^\{.*\}(?=\n)/);
