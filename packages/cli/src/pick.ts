@@ -162,8 +162,11 @@ function noGrant(database: string | undefined, grants: readonly GrantView[]): Ji
   const live = [...new Set(grants.map((each) => each.database))];
   const others = live.length === 0 ? "" : ` Live are: ${live.join(", ")}.`;
   const meant = nearest(database, live);
-  const ask = `sk for access with \`jitdb request ${clean(database)} --for 30m\`.`;
+  const ask = `\`jitdb request ${clean(database)} --for 30m\``;
   return new JitdbError("grant.none", `You have no live grant for ${clean(database)}.${others}`, {
-    hint: meant === undefined ? `A${ask}` : `Did you mean ${meant}? If not, a${ask}`,
+    hint:
+      meant === undefined
+        ? `Ask for access with ${ask}.`
+        : `Did you mean ${meant}? If not, ask for access with ${ask}.`,
   });
 }

@@ -48,21 +48,19 @@ export async function createInstallation(
   const names = [...Object.values(fileNames), ...Object.keys(plan.files ?? {})];
   const paths = names.map((name) => join(folder, name));
   refuseExisting(folder, paths);
-  const ignored = join(folder, ".gitignore");
-  if (!existsSync(ignored)) {
-    paths.push(ignored);
-  }
+  const ignoreFile = join(folder, ".gitignore");
+  const hasIgnoreFile = existsSync(ignoreFile);
   try {
     writeFiles(folder, plan, ports.random);
-    if (paths.includes(ignored)) {
-      writeFileSync(ignored, ignoredFiles(plan));
+    if (!hasIgnoreFile) {
+      writeFileSync(ignoreFile, ignoredFiles(plan));
     }
     const configFile = join(folder, fileNames.config);
     const { config } = requireConfig(configFile);
     const link = await addAdministrator(config, plan.admin, ports);
     return { configFile, config, ...(link && { link }) };
   } catch (error) {
-    for (const path of paths) {
+    for (const path of hasIgnoreFile ? paths : [...paths, ignoreFile]) {
       rmSync(path, { recursive: true, force: true });
     }
     throw error;

@@ -226,10 +226,16 @@ export class ClientSide {
 
   #shortQuery(body: Uint8Array): void {
     const { text } = parseQuery(body);
+    const { recorded, mayTake } = this.#readShort(text);
+    this.#query(this.#records.createId(), recorded, mayTake);
+  }
+
+  #readShort(text: Uint8Array) {
     const sql = asAscii(text);
     this.#conversation.hasMadeCode ||= makesCode(sql);
-    const { recorded } = recordShortText(text, sql, this.#masker, this.#conversation.syntax);
-    this.#query(this.#records.createId(), recorded, takesNames(sql));
+    const { syntax } = this.#conversation;
+    const { recorded, secretParameters } = recordShortText(text, sql, this.#masker, syntax);
+    return { recorded, secretParameters, mayTake: takesNames(sql) };
   }
 
   #query(statement: string, text: RecordedText, mayTake: boolean): void {
@@ -239,11 +245,8 @@ export class ClientSide {
 
   #shortParse(body: Uint8Array): void {
     const { statement: name, text, parameterTypes: types } = parseParse(body);
-    const sql = asAscii(text);
-    this.#conversation.hasMadeCode ||= makesCode(sql);
-    const { syntax } = this.#conversation;
-    const { recorded, secretParameters } = recordShortText(text, sql, this.#masker, syntax);
-    const flags = { secretParameters, takesNames: takesNames(sql), types };
+    const { recorded, secretParameters, mayTake } = this.#readShort(text);
+    const flags = { secretParameters, takesNames: mayTake, types };
     this.#parse(this.#records.createId(), name, recorded, flags, text.length);
   }
 
