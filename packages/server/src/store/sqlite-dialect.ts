@@ -29,7 +29,7 @@ export class SqliteThreadDialect implements Dialect {
   }
 
   createQueryCompiler(): QueryCompiler {
-    return new SqliteQueryCompiler();
+    return new StableQueryCompiler();
   }
 
   createAdapter(): DialectAdapter {
@@ -38,6 +38,17 @@ export class SqliteThreadDialect implements Dialect {
 
   createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
     return new SqliteIntrospector(db);
+  }
+}
+
+/**
+ * SQLite plans a join again for each value of a bare parameter, in case statistics say that another plan suits that value (SQLITE_ENABLE_STAT4;
+ * its `sqlite3_db_config` that turns this off is out of our reach). There are no statistics here, and planning takes ten times as long as finding a row.
+ * The value of an expression is none that a plan may depend on.
+ */
+class StableQueryCompiler extends SqliteQueryCompiler {
+  protected override getCurrentParameterPlaceholder(): string {
+    return "+?";
   }
 }
 

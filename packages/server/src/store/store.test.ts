@@ -53,6 +53,15 @@ describe("the store", () => {
     await store.close();
   });
 
+  test("has statements planned once, whatever their parameters are", async () => {
+    const store = await openMemoryStore();
+    const query = store.db.selectFrom("settings").selectAll().where("key", "=", "a").limit(1);
+    expect(query.compile().sql).toBe('select * from "settings" where "key" = +? limit +?');
+    await addSetting(store, "a", "b");
+    expect(await query.execute()).toEqual([{ key: "a", value: "b" }]);
+    await store.close();
+  });
+
   test("undoes a transaction that throws", async () => {
     const store = await openMemoryStore();
     const failing = store.transaction(async (tx) => {
