@@ -9,8 +9,8 @@ import type { Journal } from "../journal.ts";
 const restMs = 50;
 /** How many times as long as it ships it rests: while many statements run, they come first, and searches lag behind. */
 const restsPerRun = 19;
-/** Bytes of records that go together, in one transaction. */
-const bytesPerInsert = 1024 * 1024;
+/** Bytes of records that go together, in one transaction: who asks the store meanwhile waits for it, a few milliseconds. */
+const bytesPerInsert = 128 * 1024;
 
 export interface AuditShipperOptions {
   readonly store: Store;
@@ -167,14 +167,15 @@ const jsonBytes = { open: 0x5b, comma: 0x2c, close: 0x5d } as const;
 
 /**
  * Takes the records apart in the store's own thread. Of an object inside of an array `value` is its exact text, as canonical
- * JSON has no space that could be left out.
+ * JSON has no space that could be left out. It is put together anew for each mention, so there is one, in a query that its OFFSET keeps
+ * from being folded into the other.
  */
 const insertRecords = `
   insert into audit_records
     (journal, seq, at, kind, person, database_name, grant_id, session_id, line)
-  select ?, value ->> 'seq', cast(round(unixepoch(value ->> 'at', 'subsec') * 1000) as integer),
-    value ->> 'kind', value ->> 'person', value ->> 'database', value ->> 'grant', value ->> 'session', value
-  from json_each(cast(? as text))
+  select ?, line ->> 'seq', cast(round(unixepoch(line ->> 'at', 'subsec') * 1000) as integer),
+    line ->> 'kind', line ->> 'person', line ->> 'database', line ->> 'grant', line ->> 'session', line
+  from (select value as line from json_each(cast(? as text)) limit -1 offset 0)
   where true
   on conflict (journal, seq) do nothing`;
 
