@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
 import { Secret } from "@jitdb/shared/secret";
 import type { SpareMap } from "@jitdb/shared/tunnel/maps";
@@ -5,7 +6,7 @@ import { beforeEach, expect, it } from "vitest";
 import type { DatabaseConfig } from "../../config/config.ts";
 import type { SpareLogin } from "../../engines/engine.ts";
 import type { SessionPlace } from "./live-sessions.ts";
-import { type Expectation, SpareSessions } from "./spare-sessions.ts";
+import { type Expectation, SpareSessions, spareTimes } from "./spare-sessions.ts";
 
 /** A login that the test lets succeed or fail. */
 interface Asked {
@@ -45,6 +46,8 @@ class Agent {
 }
 
 const settled = () => new Promise(setImmediate);
+/** Logins that were to rest have begun. */
+const rested = () => delay(spareTimes.restMs + 2);
 
 const engine = {
   logInAhead: ({ signal }: { readonly signal: AbortSignal }) =>
@@ -111,6 +114,7 @@ function tickAt(time: number): void {
 it("makes one for the next client, and gives it once", async () => {
   spares.prepare(expectation(), engine);
   spares.prepare(expectation(), engine);
+  await rested();
   expect(asked).toHaveLength(1);
   const pid = await asked[0]?.succeed();
   expect(spares.backendsOf("orders")).toEqual([pid]);
@@ -120,6 +124,24 @@ it("makes one for the next client, and gives it once", async () => {
   expect(await spares.take(expectation())).toBeUndefined();
 });
 
+it("lets the client that has just come have its answer first, unless somebody waits for this one", async () => {
+  spares.prepare(expectation(), engine);
+  await settled();
+  expect(asked).toHaveLength(0);
+  const taken = spares.take(expectation());
+  await settled();
+  expect(asked).toHaveLength(1);
+  await asked[0]?.succeed();
+  expect((await taken)?.backendPid).toBe(1);
+});
+
+it("asks the database for nothing where it is ended before its login began", async () => {
+  spares.prepare(expectation(), engine);
+  await spares.end(() => true);
+  await rested();
+  expect([asked, spares.countOf("orders")]).toEqual([[], 0]);
+});
+
 it.each<[string, Partial<Expectation>]>([
   ["another grant", { grantId: "grt_2" as GrantId }],
   ["another user", { user: { name: "jit_2", password: new Secret("p") } }],
@@ -127,12 +149,14 @@ it.each<[string, Partial<Expectation>]>([
   ["another start-up", { startup: Buffer.from("Start") }],
 ])("gives none to %s", async (_what, other) => {
   spares.prepare(expectation(), engine);
+  await rested();
   await asked[0]?.succeed();
   expect(await spares.take(expectation(other))).toBeUndefined();
 });
 
 it("tells the agent that its next client is expected from, once it is there", async () => {
   spares.prepare(expectation(), engine);
+  await rested();
   expect(agent.told).toEqual([]);
   const pid = await asked[0]?.succeed();
   expect(agent.told).toMatchObject([
@@ -147,6 +171,7 @@ it("tells the agent that its next client is expected from, once it is there", as
 it("tells nobody of one that a client was waiting for", async () => {
   spares.prepare(expectation(), engine);
   const taken = spares.take(expectation());
+  await settled();
   await asked[0]?.succeed();
   expect((await taken)?.backendPid).toBe(1);
   expect(agent.told).toEqual([]);
@@ -156,8 +181,10 @@ it("gives a client the one that it was greeted with, and others one that nobody 
   // Two are made where clients come too fast.
   spares.prepare(expectation(), engine);
   void spares.take(expectation());
+  await settled();
   await asked[0]?.succeed();
   spares.prepare(expectation(), engine);
+  await rested();
   agent.isHearing = false;
   const silent = await asked[1]?.succeed();
   agent.isHearing = true;
@@ -169,10 +196,12 @@ it("gives a client the one that it was greeted with, and others one that nobody 
 
 it("takes an announcement back for a client that was not greeted, and makes two from then on", async () => {
   spares.prepare(expectation(), engine);
+  await rested();
   const pid = await asked[0]?.succeed();
   expect((await spares.take(expectation()))?.backendPid).toBe(pid);
   expect(agent.withdrawn).toEqual(agent.told);
   spares.prepare(expectation(), engine);
+  await rested();
   expect(asked).toHaveLength(3);
   // The one that was greeted with it gets another one, if there is one.
   await asked[1]?.succeed();
@@ -183,20 +212,24 @@ it("takes an announcement back for a client that was not greeted, and makes two 
 
 it("makes no more than one where the client came through another agent", async () => {
   spares.prepare(expectation(), engine);
+  await rested();
   await asked[0]?.succeed();
   const other = expectation({ announcements: new Agent() });
   expect((await spares.take(other))?.backendPid).toBe(1);
   expect(agent.withdrawn).toEqual(agent.told);
   spares.prepare(other, engine);
+  await rested();
   expect(asked).toHaveLength(2);
 });
 
 it("makes two where a client came before the one was there, until one is given up", async () => {
   spares.prepare(expectation(), engine);
   const taken = spares.take(expectation());
+  await settled();
   await asked[0]?.succeed();
   expect((await taken)?.backendPid).toBe(1);
   spares.prepare(expectation(), engine);
+  await rested();
   expect(asked).toHaveLength(3);
   await asked[2]?.succeed();
   // The one that is there comes first.
@@ -207,18 +240,21 @@ it("makes two where a client came before the one was there, until one is given u
   await settled();
   expect(closed).toEqual([2]);
   spares.prepare(expectation(), engine);
+  await rested();
   expect(asked).toHaveLength(4);
 });
 
-it("makes none for a database whose configuration says so", () => {
+it("makes none for a database whose configuration says so", async () => {
   const database = { name: "orders", spareSessions: false } as DatabaseConfig;
   spares.prepare(expectation({ database }), engine);
+  await rested();
   expect(asked).toHaveLength(0);
 });
 
 it("lets a client log in by itself where none could be made", async () => {
   spares.prepare(expectation(), engine);
   const taken = spares.take(expectation());
+  await settled();
   await asked[0]?.fail();
   expect(await taken).toBeUndefined();
   expect(spares.countOf("orders")).toBe(0);
@@ -244,6 +280,7 @@ it.each<[string, () => unknown]>([
   ],
 ])("ends one, made or in the making, when %s", async (_why, act) => {
   spares.prepare(expectation(), engine);
+  await rested();
   await asked[0]?.succeed();
   act();
   await settled();
@@ -252,6 +289,7 @@ it.each<[string, () => unknown]>([
   now = 0;
   places = [];
   spares.prepare(expectation(), engine);
+  await rested();
   act();
   await settled();
   expect([asked[1]?.signal.aborted, spares.countOf("orders")]).toEqual([true, 0]);
@@ -262,9 +300,11 @@ it("leaves the database's limit of connections to clients, and makes room for on
   const database = { name: "orders", maxConnections: 2 } as DatabaseConfig;
   places = [{}, {}] as SessionPlace[];
   spares.prepare(expectation({ database }), engine);
+  await rested();
   expect(asked).toHaveLength(0);
   places = [{}] as SessionPlace[];
   spares.prepare(expectation({ database }), engine);
+  await rested();
   await asked[0]?.succeed();
   places = [{}, {}] as SessionPlace[];
   await spares.makeRoom(database, expectation({ database }));

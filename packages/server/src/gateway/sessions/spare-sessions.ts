@@ -2,6 +2,7 @@
 // so that the next client with the same start-up finds its session there, and is greeted by its agent before we have heard of it, if the agent
 // was told. Only the login is made ahead: whether anybody may have it is asked anew (open-session.ts).
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { Clock, DeviceId, GrantId, PersonId } from "@jitdb/shared/ids";
 import type { SpareMap } from "@jitdb/shared/tunnel/maps";
 import type { DatabaseConfig } from "../../config/config.ts";
@@ -12,6 +13,8 @@ import type { LiveSessions } from "./live-sessions.ts";
 export const spareTimes = {
   /** A client that comes later logs in anew: an idle session costs the database memory. */
   oldestMs: 60_000,
+  /** So long a login waits for the client that has just come: the database and we would do its work beside the answer that is waited for. */
+  restMs: 4,
 } as const;
 
 /** What the next client of a grant is expected to ask for. */
@@ -46,6 +49,7 @@ class Spare {
   readonly madeAt: number;
   /** Never rejects. Undefined: it could not be made. A client that wants to know why logs in itself. */
   readonly login: Promise<SpareLogin | undefined>;
+  readonly #resting = new AbortController();
   readonly #closing = new AbortController();
   #ready: SpareLogin | undefined;
   #announced: SpareMap | undefined;
@@ -93,8 +97,14 @@ class Spare {
     return this.#closing.signal.aborted;
   }
 
+  /** Somebody waits for it now. */
+  hurry(): void {
+    this.#resting.abort();
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
+    this.hurry();
     const login = await this.login;
     login?.close();
     await login?.closed;
@@ -104,6 +114,8 @@ class Spare {
     const { database, user, startup } = this.expected;
     const { signal } = this.#closing;
     try {
+      await rest(this.#resting.signal);
+      signal.throwIfAborted();
       this.#ready = await sessions.logInAhead({ database, user, startup, signal });
       return this.#ready;
     } catch {
@@ -163,6 +175,7 @@ export class SpareSessions {
     if (spare.announced !== wanted.claimed) {
       spare.withdraw();
     }
+    spare.hurry();
     const login = await spare.login;
     this.#linger(spare);
     return login;
@@ -259,4 +272,8 @@ function isLate({ announced, expected }: Spare, { announcements, claimed }: Want
   return (
     announced !== undefined && announced !== claimed && expected.announcements === announcements
   );
+}
+
+async function rest(until: AbortSignal): Promise<void> {
+  await delay(spareTimes.restMs, undefined, { ref: false, signal: until }).catch(() => undefined);
 }
