@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { execa } from "execa";
 import { createLongPath, nearAddress } from "./far/namespaces.ts";
+import { Interrupted, unlessInterrupted } from "./interruption.ts";
 import { auditMeasures } from "./measures/audit.ts";
 import { connectMeasure } from "./measures/connects.ts";
 import { copyMeasures } from "./measures/copy.ts";
@@ -57,12 +58,24 @@ const nearMeasures = [
 ];
 const farMeasures = [firstQueryMeasure, ...copyMeasures.filter(({ name }) => name === "copy out")];
 
-if (options.micro) {
-  await benchParts();
-} else if (options.far === undefined) {
-  await benchAll();
-} else {
-  process.stdout.write(`${JSON.stringify(await benchFarEnd(options.far.split(" ")))}\n`);
+try {
+  await bench();
+} catch (error) {
+  if (!(error instanceof Interrupted)) {
+    throw error;
+  }
+  process.stderr.write(`${error.message} What was started is stopped.\n`);
+  process.exit(error.exitCode);
+}
+
+async function bench(): Promise<void> {
+  if (options.micro) {
+    await benchParts();
+  } else if (options.far === undefined) {
+    await benchAll();
+  } else {
+    process.stdout.write(`${JSON.stringify(await benchFarEnd(options.far.split(" ")))}\n`);
+  }
 }
 
 async function benchAll(): Promise<void> {
@@ -72,9 +85,9 @@ async function benchAll(): Promise<void> {
     const hasUnrecorded = near.some(({ on }) => on?.includes("unrecorded"));
     const place = await createPlace({ scale, host: "127.0.0.1", hasUnrecorded, say });
     try {
-      await warmUp(place.site, place.paths, scale);
+      await unlessInterrupted(warmUp(place.site, place.paths, scale));
       for (const measure of near) {
-        const rounds = await runMeasure(measure, place.site, place.paths, scale);
+        const rounds = await unlessInterrupted(runMeasure(measure, place.site, place.paths, scale));
         say(toTable(rounds));
         measures.push(rounds);
       }
@@ -138,8 +151,15 @@ async function benchFar(): Promise<MeasureRounds[]> {
     const own = [process.execPath, import.meta.filename, "--far", path.far.join(" ")];
     const more = [...(options.quick ? ["--quick"] : []), "--only", options.only];
     const [program = "", ...args] = [...path.near, ...own, ...more];
-    const { stdout } = await execa(program, args, { stderr: "inherit" });
-    return JSON.parse(stdout.split("\n").at(-1) ?? "[]");
+    const run = execa(program, args, { stderr: "inherit", forceKillAfterDelay: false });
+    try {
+      const { stdout } = await unlessInterrupted(run);
+      return JSON.parse(stdout.split("\n").at(-1) ?? "[]");
+    } finally {
+      // It stops what it has started, and the namespaces have to be there for that.
+      run.kill("SIGTERM");
+      await run.catch(() => undefined);
+    }
   } finally {
     await path.close();
     await rm(folder, { recursive: true });
@@ -152,10 +172,10 @@ async function benchFarEnd(far: readonly string[]): Promise<MeasureRounds[]> {
     say: (text) => process.stderr.write(`${text}\n`),
   });
   try {
-    await warmUp(place.site, place.paths, scale);
+    await unlessInterrupted(warmUp(place.site, place.paths, scale));
     const measures: MeasureRounds[] = [];
     for (const measure of chosen(farMeasures, "50 ms: ")) {
-      const rounds = await runMeasure(measure, place.site, place.paths, scale);
+      const rounds = await unlessInterrupted(runMeasure(measure, place.site, place.paths, scale));
       measures.push({ ...rounds, measure: `50 ms: ${measure.name}` });
     }
     return measures;

@@ -7,6 +7,7 @@ import { execa } from "execa";
 import { build } from "../scripts/build.ts";
 import { createInstallation, type Installation } from "../test/support/installation.ts";
 import { type Forwarder, startForwarder } from "./far/forwarder.ts";
+import { unlessInterrupted } from "./interruption.ts";
 import { rowBytes } from "./measures/copy.ts";
 import type { Scale } from "./measures/measure.ts";
 import { startBare } from "./paths/bare.ts";
@@ -96,7 +97,7 @@ export async function createPlace(options: PlaceOptions): Promise<Place> {
         say(`Without ${name}: ${missing}`);
         return;
       }
-      const path = await start();
+      const path = await unlessInterrupted(start());
       closers.push(() => path.close());
       paths.push(path);
     };

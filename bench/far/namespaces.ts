@@ -38,7 +38,8 @@ export async function createLongPath(folder: string): Promise<LongPath> {
     await ip("-n", name, "link", "set", "path", "up", "txqueuelen", "10000");
   }
   const devices = [names.near, "path", names.far, "path", String(delayMicros)];
-  const delay = execa(program, devices, { reject: false });
+  // In a group of its own: Ctrl-C must not take the network from those who say goodbye over it.
+  const delay = execa(program, devices, { reject: false, detached: true });
   return {
     near: inside(names.near),
     far: inside(names.far),

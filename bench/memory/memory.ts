@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { tidyingLimits } from "@jitdb/shared/memory/tidying";
 import { build } from "../../scripts/build.ts";
 import { createInstallation, type Installation } from "../../test/support/installation.ts";
+import { unlessInterrupted } from "../interruption.ts";
 import { policies } from "../place.ts";
 import type { MeasureRounds } from "../report.ts";
 import { asShipped, Crowd, clientsPerAgent } from "./crowd.ts";
@@ -49,23 +50,31 @@ export async function measureMemory(numbers: readonly number[]): Promise<Measure
   try {
     await sendTo(installation, database.port);
     await installation.startServer({ env: asShipped });
-    // Programs that have worked as much before, for clients who left: what they compiled, and keep for the next, is no stream's.
-    await crowd.visit(Math.max(...numbers));
-    await crowd.growTo(comparedAgents * clientsPerAgent);
-    await crowd.shrinkTo(1);
-    const readings: Reading[] = [];
-    for (const streams of numbers) {
-      await crowd.growTo(streams);
-      await delay(restMs);
-      const gateway = memoryOf(installation.serverPid ?? 0);
-      readings.push({ streams, gateway, agents: crowd.agents.map(memoryOf) });
-    }
-    return toMeasures(readings);
+    return toMeasures(await unlessInterrupted(read(installation, crowd, numbers)));
   } finally {
     await crowd.close();
     await installation.stop();
     await database.close();
   }
+}
+
+async function read(
+  installation: Installation,
+  crowd: Crowd,
+  numbers: readonly number[],
+): Promise<Reading[]> {
+  // Programs that have worked as much before, for clients who left: what they compiled, and keep for the next, is no stream's.
+  await crowd.visit(Math.max(...numbers));
+  await crowd.growTo(comparedAgents * clientsPerAgent);
+  await crowd.shrinkTo(1);
+  const readings: Reading[] = [];
+  for (const streams of numbers) {
+    await crowd.growTo(streams);
+    await delay(restMs);
+    const gateway = memoryOf(installation.serverPid ?? 0);
+    readings.push({ streams, gateway, agents: crowd.agents.map(memoryOf) });
+  }
+  return readings;
 }
 
 /** Lets the configuration name the database that the sessions go to. */

@@ -56,15 +56,17 @@ export async function startSsh(site: Site): Promise<Path> {
     environment: { ...environment, PGSSLMODE: "disable" },
     pids: () => [client.pid ?? 0, ...childrenOf(sshd.pid ?? 0)],
     async close() {
+      const sessions = childrenOf(sshd.pid ?? 0).reverse();
       client.kill();
       await client;
-      sshd.kill();
+      // Whose connection has lost its network with the namespaces of a long path would not hear of its end.
+      sessions.forEach(end);
       await sshd;
     },
   };
 }
 
-/** sshd works for each connection in processes of its own. */
+/** A process, and those below it: sshd works for each connection in processes of its own. */
 function childrenOf(pid: number): number[] {
   const { stdout } = execaSync("ps", ["-eo", "pid=,ppid="]);
   const parents = stdout.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
@@ -73,4 +75,12 @@ function childrenOf(pid: number): number[] {
     found.push(...parents.flatMap(([child, parent]) => (parent === one && child ? [child] : [])));
   }
   return found;
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid);
+  } catch {
+    // It has ended by itself.
+  }
 }
