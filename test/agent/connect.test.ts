@@ -244,17 +244,9 @@ describe("jitdb connect", () => {
 describe("jitdb psql", () => {
   it("runs psql over a socket of its own and ends with its exit code", async () => {
     requirePsql();
-    const child = fixture.start([
-      "psql",
-      "prod-orders",
-      "--",
-      "-X",
-      "-At",
-      "-c",
-      "select 1",
-      "-c",
-      "nonsense",
-    ]);
+    const child = fixture.start(
+      ["psql", "prod-orders", "-X", "-At"].concat(["-c", "select 1", "-c", "nonsense"]),
+    );
     const { exitCode, stdout, stderr } = await child;
 
     expect({ exitCode, stdout, stderr }).toEqual({
@@ -273,6 +265,22 @@ describe("jitdb psql", () => {
       "1",
     ]);
     expect(left).toBe("");
+  });
+
+  it.each([
+    [
+      "behind --, also one that jitdb has, too",
+      ["prod-orders", "--", "-V"],
+      /^psql \(PostgreSQL\)/,
+    ],
+    ["without a database's name", ["-XAtc", "select 2"], /^2$/],
+    ["with dashes in its text", ["prod-orders", "-XAtc", "-- a comment\nselect 3"], /^3$/],
+  ])("takes psql's arguments %s", async (_how, args, answer) => {
+    requirePsql();
+    expect(await fixture.start(["psql", ...args])).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringMatching(answer),
+    });
   });
 
   it("is not led astray by the shell's variables", async () => {

@@ -3,6 +3,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { AttributedTrace } from "../../packages/server/src/credentials/comparisons/attribution.ts";
 import type { Credentials } from "../../packages/server/src/credentials/service.ts";
+import { createLogger } from "../../packages/server/src/logger.ts";
 import { openMemoryStore, type Store } from "../../packages/server/src/store/store.ts";
 import type { GrantId } from "../../packages/shared/src/ids.ts";
 import { testedVersions } from "../support/versions.ts";
@@ -199,5 +200,24 @@ describe.each(testedVersions)("comparisons on the %s PostgreSQL", (version) => {
     expect(service.waysToLeaveTraces("prod-orders", "read-write")).not.toEqual([]);
     expect(service.waysToLeaveTraces("prod-orders", "read-only")).toEqual([]);
     expect(service.waysToLeaveTraces("prod-orders", "admin")[0]).toBe("can make objects in app");
+  });
+
+  test("says once why profiles cannot be looked at, however often it tries", async () => {
+    let now = systemClock.now();
+    const lines: string[] = [];
+    const away = createCredentials(
+      store,
+      { ...fixture.database, host: "127.0.0.1", port: 1 },
+      {
+        clock: { now: () => now },
+        log: createLogger({ write: (line) => void lines.push(line) }, "json"),
+      },
+    );
+    for (let tries = 0; tries < 3; tries++) {
+      await away.tick();
+      now += 10_000;
+    }
+    await away.stop();
+    expect(lines.filter((line) => line.includes("could not look at profiles"))).toHaveLength(1);
   });
 });

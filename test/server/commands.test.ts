@@ -241,6 +241,27 @@ describe("users", () => {
     expect(await journal()).toContain('"kind":"person.disabled"');
   });
 
+  it("says so where no policy names a group", async () => {
+    await initialise();
+    const slip = ["users", "add", "alice", "--groups", "develpers", "oncall", "admins"];
+    expect((await run(slip)).stderr).not.toContain("No policy");
+    const file = join(folder, "jitdb.yaml");
+    const policies = `policies:
+  - name: readers
+    who: { groups: [developers] }
+    databases: ["*"]
+    profiles: ["*"]
+    maxDuration: 1h
+    approval: automatic
+    when: '"oncall" in groups'`;
+    const written = await readFile(file, "utf8");
+    await writeFile(file, written.replace("policies: []", policies));
+    const { stderr } = await run(["users", "groups", "alice", ...slip.slice(4), "elsewhere"]);
+    expect(stderr).toContain("No policy names the group develpers. Did you mean developers?\n");
+    expect(stderr).toContain("No policy names the group elsewhere.");
+    expect(stderr).not.toContain("group oncall");
+  });
+
   it("works after a server was killed", async () => {
     await initialise();
     const { child: server } = await start();

@@ -161,7 +161,7 @@ export const requests: FaultGroup<World> = {
         "device: <device>",
         "may: read and change rows",
         "error: The request <request> is your own.",
-        "hint: Ask somebody else to run `jitdb approve`.",
+        "hint: Ask somebody else to run `jitdb approve`, or take it back: `jitdb withdraw <request>`.",
       ],
       exit: 4,
     },

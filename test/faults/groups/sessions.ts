@@ -68,7 +68,7 @@ export const sessions: FaultGroup<World> = {
       condition: "another database of the same server",
       arrange: liveGrant,
       needs: "psql",
-      command: 'jitdb psql prod-orders -- -X -d postgres -c "select 1"',
+      command: 'jitdb psql prod-orders -X -d postgres -c "select 1"',
       stderr: [
         "prod-orders (read-only), <time> left",
         'psql: error: connection to server on socket "<home>/.jitdb/run/own-<id>/.s.PGSQL.5432" failed: FATAL:  This connection is for prod-orders; the database "postgres" is not part of it.',
@@ -80,7 +80,7 @@ export const sessions: FaultGroup<World> = {
       condition: "a setting that no session may bring along",
       arrange: liveGrant,
       needs: "psql",
-      command: 'PGOPTIONS="-c role=postgres" jitdb psql prod-orders -- -X -c "select 1"',
+      command: 'PGOPTIONS="-c role=postgres" jitdb psql prod-orders -X -c "select 1"',
       stderr: [
         "prod-orders (read-only), <time> left",
         'psql: error: connection to server on socket "<home>/.jitdb/run/own-<id>/.s.PGSQL.5432" failed: FATAL:  The connection was refused: the parameter "role" cannot be set here.',

@@ -37,6 +37,7 @@ export const auditCommand: CommandModule = {
       "\nA terminal shows a line for each thing that happened, a pipe a tab-separated line for each record:" +
         "\nnumber, time, person, database, kind, text or fields, and break-glass where it was that. Administrators see everything," +
         "\nreviewers what was done under the grants that they review (--grant), others what they did." +
+        "\n--limit counts records: a statement has two or more." +
         "\n\nExamples:\n  jitdb audit --database prod-orders --follow\n  jitdb audit --kind statement.intent | grep -i delete",
     ),
   run: (context, args, options) => runAudit(context, parseAudit(args, options)),

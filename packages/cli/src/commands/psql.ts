@@ -24,11 +24,12 @@ export const psqlCommand: CommandModule = {
   define: (command) =>
     command
       .argument("[database]", "which one; may be left out where one grant is live")
-      .argument("[args...]", "behind --: psql's own arguments")
+      .argument("[args...]", "psql's own; behind -- also those that jitdb has, too (-h, -V)")
+      .allowUnknownOption()
       .addHelpText(
         "after",
         "\nEnds with psql's exit code." +
-          '\n\nExamples:\n  jitdb psql prod-orders\n  jitdb psql prod-orders -- -c "select 1"\n  jitdb psql -- -f report.sql',
+          '\n\nExamples:\n  jitdb psql prod-orders\n  jitdb psql prod-orders -c "select 1"\n  jitdb psql -f report.sql\n  jitdb psql prod-orders -- --version',
       ),
   run: (context, args) => runPsql(context, parsePsql(args)),
 };

@@ -1,6 +1,9 @@
 // jitdb-server users: the accounts of people.
 
+import { nearest } from "@jitdb/shared/nearest";
 import type { Command } from "commander";
+import { isNamed, namedGroups } from "../access/policies/named-groups.ts";
+import { requireConfig } from "../config/load.ts";
 import { type UserAnswer, type UserCommand, userAnswer, userCommand } from "../control/users.ts";
 import { checkCommand, runOnConsole } from "./console.ts";
 import { configOption } from "./options.ts";
@@ -59,6 +62,20 @@ async function manage(command: object, options: UserOptions, terminal: Terminal)
   const checked = checkCommand(userCommand, command, "jitdb-server users --help");
   const answer = await runOnConsole(options.config, { users: checked }, userAnswer);
   show(checked, answer, options, terminal);
+  if (checked.do === "add" || checked.do === "groups") {
+    warnOfGroups(checked.groups, options, terminal);
+  }
+}
+
+function warnOfGroups(groups: readonly string[], options: UserOptions, terminal: Terminal): void {
+  const { policies } = requireConfig(options.config).config;
+  // Where there are none yet, nothing is a slip.
+  const strange = policies.length === 0 ? [] : groups.filter((group) => !isNamed(policies, group));
+  for (const group of strange) {
+    const meant = nearest(group, namedGroups(policies));
+    const guess = meant === undefined ? "" : ` Did you mean ${meant}?`;
+    terminal.say(`No policy names the group ${group}.${guess}`);
+  }
 }
 
 function show(

@@ -3,8 +3,7 @@
 import { nearest } from "@jitdb/shared/nearest";
 import type { PolicyCase } from "../access/policies/cases.ts";
 import { noRecentGrants, type RecentGrants } from "../access/policies/condition.ts";
-import { stagesOfRule } from "../access/requests/stages.ts";
-import { administrators } from "../identity/caller.ts";
+import { isNamed, namedGroups } from "../access/policies/named-groups.ts";
 import type { Config, Policy } from "./config.ts";
 import type { ConfigDocument, Path } from "./document.ts";
 import type { CaseInput, RecentInput } from "./schema.ts";
@@ -76,18 +75,12 @@ function checkAsker(
   if (service !== undefined && groups.length > 0) {
     document.error([...path, "groups"], "services are in no groups.", "Leave groups out.");
   }
-  const known = [administrators, ...policies.flatMap(groupsOf)];
+  const known = [...namedGroups(policies)];
   for (const [at, group] of groups.entries()) {
-    // A condition may ask for a group that stands nowhere else.
-    if (!policies.some(({ when }) => when?.includes(group))) {
+    if (!isNamed(policies, group)) {
       checkKnown(document, [...path, "groups", at], "group in the policies", group, known);
     }
   }
-}
-
-function groupsOf({ who, approval, breakGlass }: Policy): string[] {
-  const approvers = stagesOfRule(approval).flatMap(({ groups }) => groups);
-  return [...who.groups, ...approvers, ...(breakGlass?.reviewGroups ?? [])];
 }
 
 function targetsOf(

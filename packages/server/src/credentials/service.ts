@@ -93,6 +93,8 @@ export class Credentials {
   readonly #databases: ReadonlyMap<string, DatabaseUsers>;
   /** By database; since when they are known, and what was found. */
   readonly #ways = new Map<string, { readonly at: number; readonly byProfile: Ways }>();
+  /** By database: why its profiles could not be looked at, as the log has it. */
+  readonly #unseen = new Map<string, string>();
   /** Under way. */
   readonly #descriptions = new Map<string, Promise<Creation>>();
   readonly #running = new Set<Promise<void>>();
@@ -238,12 +240,15 @@ export class Credentials {
     }
     try {
       this.#ways.set(name, { at: now, byProfile: await executor.waysToLeaveTraces() });
+      this.#unseen.delete(name);
     } catch (error) {
       const { message, code, detail } = toJitdbError(error);
-      this.#ports.log.warn(
-        { database: name, code, detail },
-        `could not look at profiles: ${message}`,
-      );
+      // A database that is away is looked at again every few seconds.
+      if (this.#unseen.get(name) !== message) {
+        this.#unseen.set(name, message);
+        const fields = { database: name, code, detail };
+        this.#ports.log.warn(fields, `could not look at profiles: ${message}`);
+      }
     }
   }
 

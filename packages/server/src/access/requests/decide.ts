@@ -294,7 +294,9 @@ async function findForDecision(change: Change, caller: Caller, id: string): Prom
   }
   // SECURITY: by person, not by device or login: a second session of one's own is still oneself.
   if (request.person_id === caller.personId) {
-    throw new JitdbError("access.own_request", `The request ${id} is your own.`);
+    throw new JitdbError("access.own_request", `The request ${id} is your own.`, {
+      hint: `Ask somebody else to run \`jitdb approve\`, or take it back: \`jitdb withdraw ${id}\`.`,
+    });
   }
   refuseStranger(standing, request);
   refuseService(standing, caller);
