@@ -2,9 +2,10 @@
 // Installs what the lock file names (with a pinned pnpm, into this folder alone), then hands over to the project's own,
 // newer Node. Plain JavaScript, because the Node that starts it may not read TypeScript.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -20,17 +21,21 @@ if (!tasks.includes(task)) {
 }
 install();
 const script = join(root, "scripts", `${task}.ts`);
-// Ctrl-C is for the task, which ends what it started first; the prompt comes back when it is done.
-process.on("SIGINT", () => undefined);
-const run = spawnSync(node, [script, ...args], {
+const child = spawn(node, [script, ...args], {
   stdio: "inherit",
   env: { ...process.env, PATH: `${dirname(node)}:${process.env.PATH ?? ""}` },
 });
-if (run.error) {
-  process.stderr.write(`error: ${run.error.message}\nhint: delete node_modules and try again.\n`);
+// Ctrl-C reaches the task by itself, which ends what it started first; the prompt comes back when it is done.
+process.on("SIGINT", () => undefined);
+for (const signal of ["SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => child.kill(signal));
 }
+child.on("error", (error) => {
+  process.stderr.write(`error: ${error.message}\nhint: delete node_modules and try again.\n`);
+  process.exit(1);
+});
 // A child that a signal ended reports as a shell would, so that Ctrl-C is not taken for a failure of ours.
-process.exit(run.status ?? (run.signal === "SIGINT" ? 130 : 1));
+child.on("close", (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)));
 
 /** Installs the dependencies unless those of this very lock file are there already. */
 function install() {

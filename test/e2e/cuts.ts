@@ -6,15 +6,43 @@ import { type FileHandle, open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import pg from "pg";
+import { expect } from "vitest";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { freePort, type Installation } from "../support/installation.ts";
-import type { Door } from "./company.ts";
+import { Company, type CompanyOptions, type Door } from "./company.ts";
 
-/** For an installation whose server has not started: from now on its public address is a network that fails. The caller closes it. */
-export async function startFailingNetwork({
-  serverFolder,
-  url,
-}: Installation): Promise<CuttingProxy> {
+/** A company whose server is reached through a network that fails, and alice's door to its database. */
+export interface FailingPlace {
+  readonly company: Company;
+  readonly network: CuttingProxy;
+  readonly door: Door;
+  close(): Promise<void>;
+}
+
+export async function openFailingPlace(options: CompanyOptions = {}): Promise<FailingPlace> {
+  const networks: CuttingProxy[] = [];
+  const company = await Company.found({
+    ...options,
+    async prepare(installation) {
+      networks.push(await startFailingNetwork(installation));
+    },
+  });
+  const [network] = networks;
+  if (network === undefined) {
+    throw new Error("Every company is prepared.");
+  }
+  const door = await company.open("1h");
+  return {
+    ...{ company, network, door },
+    async close() {
+      await company.close();
+      await network.close();
+    },
+  };
+}
+
+/** For an installation whose server has not started: from now on its public address is a network that fails. */
+async function startFailingNetwork({ serverFolder, url }: Installation): Promise<CuttingProxy> {
   const port = await freePort();
   const file = join(serverFolder, "jitdb.yaml");
   const written = await readFile(file, "utf8");
@@ -37,17 +65,42 @@ export function randomFrom(seed: number): () => number {
 }
 
 /** Rows of about a thousand bytes each, no two alike. */
-export function rowsSql(count: number): string {
+function rowsSql(count: number): string {
   return `SELECT i, md5(i::text), repeat(md5((i * 7)::text), 30) FROM generate_series(1, ${count}) AS i`;
 }
 
-export interface Transfer {
+interface Transfer {
   readonly bytes: number;
   readonly digest: string;
 }
 
+/** COPY of so many rows out and in, through so many cuts each: all that is said about them holds. Gives the bytes of one way. */
+export async function copyThroughCuts(
+  { company, network, door }: FailingPlace,
+  { rows, count, random }: { rows: number; count: number; random: () => number },
+): Promise<number> {
+  const { postgres, folder } = company.installation;
+  const file = join(folder, "rows.tsv");
+  const direct = {
+    PGHOST: postgres.host,
+    PGPORT: String(postgres.port),
+    PGUSER: postgres.superuser,
+    PGPASSWORD: postgres.password,
+    PGDATABASE: "orders",
+  };
+  const expected = await copyOut(direct, rows, file);
+  const cuts = { bytes: expected.bytes, count, random };
+  const isOutDone = cutWithin(network, cuts);
+  expect(await copyOut(door.environment, rows)).toEqual(expected);
+  expect(isOutDone()).toBe(true);
+  const isInDone = cutWithin(network, cuts);
+  expect(await copyIn(door, file)).toBe(await hashOfRows(postgres.url("orders"), rows));
+  expect(isInDone()).toBe(true);
+  return expected.bytes;
+}
+
 /** What psql gets of a COPY, through these variables of libpq. */
-export async function copyOut(
+async function copyOut(
   environment: Readonly<Record<string, string>>,
   rows: number,
   file?: string,
@@ -75,7 +128,7 @@ export async function copyOut(
 }
 
 /** Loads a file with COPY in a transaction, and has the database hash what arrived. */
-export async function copyIn(door: Door, file: string): Promise<string> {
+async function copyIn(door: Door, file: string): Promise<string> {
   const script = [
     "BEGIN",
     "CREATE TEMP TABLE loaded (i int, a text, b text)",
@@ -95,7 +148,7 @@ export async function copyIn(door: Door, file: string): Promise<string> {
 }
 
 /** The same hash, of the rows as they are made. */
-export async function hashOfRows(url: string, rows: number): Promise<string> {
+async function hashOfRows(url: string, rows: number): Promise<string> {
   const client = new pg.Client(url);
   await client.connect();
   try {

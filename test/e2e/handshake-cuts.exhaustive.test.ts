@@ -1,9 +1,7 @@
 // The network fails again while an agent comes back: in the TLS handshake, in the WebSocket's, and in what the tunnel says first.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { CuttingProxy } from "../support/cutting-proxy.ts";
-import { Company, type Door } from "./company.ts";
-import { startFailingNetwork } from "./cuts.ts";
+import { type FailingPlace, openFailingPlace } from "./cuts.ts";
 
 /** Bytes, both directions together: within the ClientHello, the server's certificate, the request, its answer, HELLO and RESUME. */
 const cutsAt = [1, 6, 300, 600, 1200, 1800, 2400, 3000, 3600];
@@ -11,25 +9,14 @@ const cutsAt = [1, 6, 300, 600, 1200, 1800, 2400, 3000, 3600];
 /** The second one comes a quarter of a second later at the earliest. */
 const firstAttemptMs = 200;
 
-let company: Company;
-let network: CuttingProxy;
-let door: Door;
+let place: FailingPlace;
 beforeAll(async () => {
-  company = await Company.found({
-    tls: true,
-    async prepare(installation) {
-      network = await startFailingNetwork(installation);
-    },
-  });
-  await company.grant("30m", "read-write");
-  door = await company.connect();
+  place = await openFailingPlace({ tls: true });
 });
-afterAll(async () => {
-  await company?.close();
-  await network?.close();
-});
+afterAll(() => place?.close());
 
 test("a transaction goes on over TLS, wherever the way back is cut", async () => {
+  const { company, network, door } = place;
   const client = await door.client();
   await client.query("BEGIN");
   await client.query("CREATE TEMP TABLE steps (step int)");

@@ -2,35 +2,22 @@
 // trip takes a second here: far more than whatever else keeps the machine busy.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CuttingProxy } from "../support/cutting-proxy.ts";
 import { eventually } from "../support/eventually.ts";
-import { Company, type Door } from "./company.ts";
-import { startFailingNetwork } from "./cuts.ts";
+import { type FailingPlace, openFailingPlace } from "./cuts.ts";
 
 const roundTripMs = 1000;
 
-let company: Company;
-let network: CuttingProxy;
-let door: Door;
+let place: FailingPlace;
 beforeAll(async () => {
-  company = await Company.found({
-    async prepare(installation) {
-      network = await startFailingNetwork(installation);
-    },
-  });
-  await company.grant("30m", "read-write");
-  door = await company.connect();
-  network.delayMs = roundTripMs / 2;
+  place = await openFailingPlace();
+  place.network.delayMs = roundTripMs / 2;
 });
-afterAll(async () => {
-  await company?.close();
-  await network?.close();
-});
+afterAll(() => place?.close());
 
 /** Round trips until a client that has just come has its first answer. */
 async function roundTrips(applicationName: string): Promise<number> {
   const beganAt = performance.now();
-  const client = await door.client({ application_name: applicationName });
+  const client = await place.door.client({ application_name: applicationName });
   expect((await client.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
   const tookMs = performance.now() - beganAt;
   await client.end();

@@ -1,45 +1,5 @@
-// The largest messages that PostgreSQL takes, a gigabyte each, pass agent and server in constant memory.
+// The largest messages that PostgreSQL takes, a gigabyte each, pass agent and server in constant memory (invariant 14).
 
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { Company, type Door } from "../e2e/company.ts";
-import { largeMessages } from "../e2e/large-messages.ts";
-import { memoryGrowth } from "../e2e/memory-growth.ts";
-import { openWire, type Wire } from "../e2e/wire.ts";
-import { prepareDatabase } from "../support/installation.ts";
+import { testLargeMessages } from "../e2e/large-messages-suite.ts";
 
-const megabyte = 1024 * 1024;
-
-let company: Company;
-let door: Door;
-let wire: Wire;
-beforeAll(async () => {
-  company = await Company.found({
-    async prepare(installation) {
-      await installation.asSuperuser("SET ROLE orders_app; CREATE TABLE app.lines (line text)");
-      // The DBA's SQL once more, for what is new in the schema.
-      await prepareDatabase(installation);
-      // Texts that are kept whole cost memory on their way into the journal; here it is about what passes.
-      const file = join(installation.serverFolder, "jitdb.yaml");
-      const written = await readFile(file, "utf8");
-      await writeFile(file, written.replace(/^audit:$/m, "audit:\n  maxTextBytes: 262144"));
-    },
-  });
-  door = await company.open("1h");
-  wire = await openWire(door);
-  // What a process needs once, it has after this: the engine's young generation alone comes to tens of megabytes, and stays.
-  for (const { pass } of largeMessages) {
-    await pass(wire, 128 * megabyte);
-  }
-});
-afterAll(() => company?.close());
-
-test.each(largeMessages)(
-  "$name of 1 GB passes in constant memory (invariant 14)",
-  async ({ pass }) => {
-    const grown = await memoryGrowth(company, door, () => pass(wire, 1_000_000_000));
-    expect(grown.agent).toBeLessThan(64 * megabyte);
-    expect(grown.server).toBeLessThan(64 * megabyte);
-  },
-);
+testLargeMessages({ size: "1 GB", bytes: 1_000_000_000, bytesBefore: 128 * 1024 ** 2 });
