@@ -13,12 +13,17 @@ export class Interrupted extends Error {
   }
 }
 
-const interrupted = new Promise<never>((_resolve, reject) => {
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => reject(new Interrupted(signal)));
-  }
-});
-interrupted.catch(() => undefined);
+let interrupted = new Promise<never>(() => undefined);
+
+/** From now on a signal ends the run by {@link unlessInterrupted}. For whoever starts something; others a signal may end at once. */
+export function heedSignals(): void {
+  interrupted = new Promise<never>((_resolve, reject) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.on(signal, () => reject(new Interrupted(signal)));
+    }
+  });
+  interrupted.catch(() => undefined);
+}
 
 /** The work's result; what becomes of it when a signal comes is the caller's `finally`. @throws Interrupted */
 export async function unlessInterrupted<T>(work: Promise<T>): Promise<T> {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { execa } from "execa";
 import { createLongPath, nearAddress } from "./far/namespaces.ts";
-import { Interrupted, unlessInterrupted } from "./interruption.ts";
+import { heedSignals, Interrupted, unlessInterrupted } from "./interruption.ts";
 import { auditMeasures } from "./measures/audit.ts";
 import { connectMeasure } from "./measures/connects.ts";
 import { copyMeasures } from "./measures/copy.ts";
@@ -71,7 +71,10 @@ try {
 async function bench(): Promise<void> {
   if (options.micro) {
     await benchParts();
-  } else if (options.far === undefined) {
+    return;
+  }
+  heedSignals();
+  if (options.far === undefined) {
     await benchAll();
   } else {
     process.stdout.write(`${JSON.stringify(await benchFarEnd(options.far.split(" ")))}\n`);
