@@ -40,18 +40,23 @@ it("collects the young generation for every four megabytes of fresh memory", asy
   expect(process.memoryUsage().arrayBuffers).toBeLessThan(40 * megabyte);
 });
 
-it("collects the whole heap when the program has rested, and not again for what it needs", async () => {
-  const rest = async () => {
+it("collects the whole heap when the program has rested, and not again for what it needs", {
+  timeout: 30_000,
+}, async () => {
+  /** Whole collections while it looks so often, or until there is one. */
+  const rest = async (looks: number) => {
     let majors = 0;
-    for (let look = 0; look <= tidyingLimits.looksToRest; look += 1) {
+    for (let look = 0; look <= looks && majors === 0; look += 1) {
       await delay(10);
       const kinds = await collectionsDuring(() => tidying.look());
       majors += kinds.filter((kind) => kind === constants.NODE_PERFORMANCE_GC_MAJOR).length;
     }
     return majors;
   };
-  expect(await rest()).toBeGreaterThan(0);
-  expect(await rest()).toBe(0);
+  const { looksToRest } = tidyingLimits;
+  // A busy machine makes a program look busy now and then, and the looks are counted anew.
+  expect(await rest(8 * looksToRest)).toBeGreaterThan(0);
+  expect(await rest(looksToRest)).toBe(0);
 });
 
 it("leaves it to V8 where that shows no collector, and the flag as it was", async () => {

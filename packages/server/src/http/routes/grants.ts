@@ -20,26 +20,35 @@ import { callerOf } from "../authentication.ts";
 const byId = z.object({ id: z.string().max(60) });
 const answer = { 200: grantView };
 
-export function grantRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "access">): void {
+export function grantRoutes(
+  api: FastifyInstance,
+  { access, gateway }: Pick<AppPorts, "access" | "gateway">,
+): void {
   const app = api.withTypeProvider<ZodTypeProvider>();
+  /** Grants say how many sessions they have, and whether one still finishes: by rows that are written a moment later. */
+  const asOfNow = async <View>(read: () => Promise<View>): Promise<View> => {
+    await gateway.rowsWritten();
+    return await read();
+  };
 
   app.get(
     "/grants",
     { schema: { querystring: grantQuery, response: { 200: grantList } } },
     async (request) => {
-      const { rows, next } = await access.listGrants(callerOf(request), request.query);
+      const list = () => access.listGrants(callerOf(request), request.query);
+      const { rows, next } = await asOfNow(list);
       return { grants: [...rows], next };
     },
   );
 
   app.get("/grants/:id", { schema: { params: byId, response: answer } }, (request) =>
-    access.getGrant(callerOf(request), request.params.id),
+    asOfNow(() => access.getGrant(callerOf(request), request.params.id)),
   );
 
   app.get(
     "/grants/:id/detail",
     { schema: { params: byId, response: { 200: grantDetail } } },
-    (request) => access.describeGrant(callerOf(request), request.params.id),
+    (request) => asOfNow(() => access.describeGrant(callerOf(request), request.params.id)),
   );
 
   app.post(
