@@ -9,6 +9,8 @@ import type { Journal } from "../journal.ts";
 const restMs = 50;
 /** How many times as long as it ships it rests: while many statements run, they come first, and searches lag behind. */
 const restsPerRun = 19;
+/** How long whoever reads records waits for the newest ones, in milliseconds. */
+const readerPatienceMs = 2000;
 /** Bytes of records that go together, in one transaction: who asks the store meanwhile waits for it, a few milliseconds. */
 const bytesPerInsert = 128 * 1024;
 
@@ -51,8 +53,8 @@ export class AuditShipper {
     await this.#shipUntil(Number.POSITIVE_INFINITY);
   }
 
-  /** For whoever searches now: ships what the journal has flushed so far, or as much of it as `patienceMs` allow. Never rejects. */
-  async catchUp(patienceMs: number): Promise<void> {
+  /** For whoever reads now: ships what the journal has flushed so far, or as much of it as `patienceMs` allow. Never rejects. */
+  async catchUp(patienceMs: number = readerPatienceMs): Promise<void> {
     try {
       await this.#shipUntil(performance.now() + patienceMs);
     } catch (error) {

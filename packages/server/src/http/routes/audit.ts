@@ -9,9 +9,6 @@ import type { Caller } from "../../identity/caller.ts";
 import type { AppPorts } from "../app.ts";
 import { callerOf } from "../authentication.ts";
 
-/** Records that statements left meanwhile are shipped first, unless that takes longer: who asks sees what was. */
-const patienceMs = 2000;
-
 export function auditRoutes(
   api: FastifyInstance,
   { access, store, journal, shipper }: Pick<AppPorts, "access" | "store" | "journal" | "shipper">,
@@ -27,7 +24,8 @@ export function auditRoutes(
         const reads =
           filter.grant !== undefined && (await access.readsRecords(caller, filter.grant));
         const person = reads ? filter.person : visiblePerson(caller, filter.person);
-        await shipper.catchUp(patienceMs);
+        // Who asks sees what was.
+        await shipper.catchUp();
         return await listRecords(store.db, journal.id, { ...filter, person }, { limit, after });
       },
     );

@@ -22,7 +22,10 @@ import { callerOf } from "../authentication.ts";
 const byId = z.object({ id: z.string().max(60) });
 const answer = { 200: requestView };
 
-export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "access">): void {
+export function requestRoutes(
+  api: FastifyInstance,
+  { access, gateway, shipper }: Pick<AppPorts, "access" | "gateway" | "shipper">,
+): void {
   const app = api.withTypeProvider<ZodTypeProvider>();
 
   app.post(
@@ -56,7 +59,11 @@ export function requestRoutes(api: FastifyInstance, { access }: Pick<AppPorts, "
   app.get(
     "/requests/:id/background",
     { schema: { params: byId, response: { 200: requestBackground } } },
-    (request) => access.requestBackground(callerOf(request), request.params.id),
+    async (request) => {
+      // Whoever decides sees what the person has done up to now, also a moment ago.
+      await Promise.all([gateway.rowsWritten(), shipper.catchUp()]);
+      return await access.requestBackground(callerOf(request), request.params.id);
+    },
   );
 
   app.post(
