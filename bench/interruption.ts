@@ -2,12 +2,14 @@
 
 import { constants } from "node:os";
 
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** Why the bench gives up. */
 export class Interrupted extends Error {
   /** As shells have it. */
   readonly exitCode: number;
 
-  constructor(signal: "SIGINT" | "SIGTERM" | "SIGHUP") {
+  constructor(signal: (typeof signals)[number]) {
     super(`Interrupted by ${signal}.`);
     this.exitCode = 128 + constants.signals[signal];
   }
@@ -18,7 +20,7 @@ let interrupted = new Promise<never>(() => undefined);
 /** From now on a signal ends the run by {@link unlessInterrupted}. For whoever starts something; others a signal may end at once. */
 export function heedSignals(): void {
   interrupted = new Promise<never>((_resolve, reject) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    for (const signal of signals) {
       process.on(signal, () => reject(new Interrupted(signal)));
     }
   });

@@ -244,9 +244,8 @@ describe("jitdb connect", () => {
 describe("jitdb psql", () => {
   it("runs psql over a socket of its own and ends with its exit code", async () => {
     requirePsql();
-    const child = fixture.start(
-      ["psql", "prod-orders", "-X", "-At"].concat(["-c", "select 1", "-c", "nonsense"]),
-    );
+    const statements = ["-c", "select 1", "-c", "nonsense"];
+    const child = fixture.start(["psql", "prod-orders", "-X", "-At", ...statements]);
     const { exitCode, stdout, stderr } = await child;
 
     expect({ exitCode, stdout, stderr }).toEqual({

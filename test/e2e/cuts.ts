@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import pg from "pg";
 import { expect } from "vitest";
+import { Closers } from "../../packages/server/src/closers.ts";
 import { CuttingProxy } from "../support/cutting-proxy.ts";
 import { freePort, type Installation } from "../support/installation.ts";
 import { Company, type CompanyOptions, type Door } from "./company.ts";
@@ -20,25 +21,28 @@ export interface FailingPlace {
 }
 
 export async function openFailingPlace(options: CompanyOptions = {}): Promise<FailingPlace> {
+  const closers = new Closers();
   const networks: CuttingProxy[] = [];
-  const company = await Company.found({
-    ...options,
-    async prepare(installation) {
-      networks.push(await startFailingNetwork(installation));
-    },
-  });
-  const [network] = networks;
-  if (network === undefined) {
-    throw new Error("Every company is prepared.");
+  try {
+    const company = await Company.found({
+      ...options,
+      async prepare(installation) {
+        const network = await startFailingNetwork(installation);
+        closers.add(() => network.close());
+        networks.push(network);
+      },
+    });
+    closers.add(() => company.close());
+    const [network] = networks;
+    if (network === undefined) {
+      throw new Error("Every company is prepared.");
+    }
+    const door = await company.open("1h");
+    return { ...{ company, network, door }, close: () => closers.close() };
+  } catch (error) {
+    await closers.close();
+    throw error;
   }
-  const door = await company.open("1h");
-  return {
-    ...{ company, network, door },
-    async close() {
-      await company.close();
-      await network.close();
-    },
-  };
 }
 
 /** For an installation whose server has not started: from now on its public address is a network that fails. */

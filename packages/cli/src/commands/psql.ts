@@ -24,7 +24,7 @@ export const psqlCommand: CommandModule = {
   define: (command) =>
     command
       .argument("[database]", "which one; may be left out where one grant is live")
-      .argument("[args...]", "psql's own; behind -- also those that jitdb has, too (-h, -V)")
+      .argument("[args...]", "psql's own; those that jitdb has, too (-h, -V), behind --")
       .allowUnknownOption()
       .addHelpText(
         "after",
